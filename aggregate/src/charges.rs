@@ -1,0 +1,299 @@
+//! All charges with their days and segments, and what adding an event to one of them changes.
+
+use rating::Overflow;
+use rating::catalog::Catalog;
+use rating::price::Price;
+use schemas::meter::Aggregation;
+use schemas::money::Amount;
+use schemas::period::Period;
+use schemas::timestamp::Timestamp;
+
+use crate::charge::{Charge, ChargeKey, Day, EventUsage, Fold, NO_DAY, Segment, add_event};
+
+/// Charges, and the days and segments they share out among them.
+#[derive(Debug, Default)]
+pub(crate) struct Charges {
+    pub(crate) charges: Vec<Charge>,
+    pub(crate) days: Vec<Day>,
+    pub(crate) segments: Vec<Segment>,
+}
+
+/// The day of an event in its charge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) segment: u32,
+    pub(crate) date: i32,
+    /// Event times of the day, within the segment.
+    pub(crate) day_holds: Period,
+}
+
+/// Where a day of a charge is kept.
+#[derive(Clone, Copy, Debug)]
+enum DaySlot {
+    Newest,
+    Behind(usize),
+    /// Nowhere yet, and it would be the newest.
+    AfterNewest,
+    /// Nowhere yet, and it would be behind the newest.
+    New,
+}
+
+impl Charges {
+    /// Opens a charge at the place of its first event; no usage yet.
+    pub(crate) fn open(&mut self, key: ChargeKey, place: Place) -> Option<u32> {
+        let segment = self.segments.get(place.segment as usize)?;
+        let position = u32::try_from(self.charges.len()).ok()?;
+        self.charges.push(Charge {
+            holds: segment.holds,
+            day_holds: place.day_holds,
+            day: Day::empty(place.date, place.segment),
+            usage: rating::price::Usage::default(),
+            base: Amount::ZERO,
+            amount: Amount::ZERO,
+            terms: segment.terms,
+            rate: segment.rate,
+            price_book_version: segment.price_book_version,
+            key,
+        });
+        Some(position)
+    }
+
+    /// Adds a segment.
+    pub(crate) fn add_segment(&mut self, segment: Segment) -> Option<u32> {
+        let position = u32::try_from(self.segments.len()).ok()?;
+        self.segments.push(segment);
+        Some(position)
+    }
+
+    /// The segment of a charge that holds a time, if it has usage in it.
+    pub(crate) fn segment_at(&self, charge: u32, time: Timestamp) -> Option<u32> {
+        let holds = |segment: &u32| {
+            self.segments.get(*segment as usize).is_some_and(|segment| segment.holds.contains(time))
+        };
+        self.days_of(charge).map(|day| day.segment).find(holds)
+    }
+
+    /// The days of a charge, the newest first, the others in no order.
+    pub(crate) fn days_of(&self, charge: u32) -> impl Iterator<Item = &Day> {
+        let newest = self.charges.get(charge as usize).map(|charge| &charge.day);
+        std::iter::successors(newest, |day| self.days.get(day.next as usize))
+    }
+
+    /// Adds an event to a charge; the difference it makes to the charge's amount. Nothing changes if
+    /// there is an overflow.
+    ///
+    /// `in_total` says what the event is to the whole charge, `in_day` what it is to its day.
+    pub(crate) fn add(
+        &mut self,
+        catalog: &Catalog,
+        position: u32,
+        place: Place,
+        time: i64,
+        in_total: &EventUsage,
+        in_day: &EventUsage,
+    ) -> Result<Amount, Overflow> {
+        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        let aggregation = aggregation(catalog, charge.key.meter);
+        let slot = self.find_day(charge, place);
+        let before = self.day(charge, slot, place);
+        let day = before.with(add_event(aggregation, &before.usage, in_day)?, time);
+        let is_newest_segment = place.segment == charge.day.segment;
+        let starts_segment = !is_newest_segment && self.is_after_newest(charge, place.segment);
+        let fold = if is_newest_segment || starts_segment {
+            let mut fold = Fold { usage: charge.usage, base: charge.base, amount: charge.amount };
+            let segment = self.segments.get(place.segment as usize).ok_or(Overflow)?;
+            let price = &catalog.rates().get(segment.rate as usize).ok_or(Overflow)?.price;
+            if starts_segment {
+                fold.enter(segment, price)?;
+            }
+            fold.usage = add_event(aggregation, &fold.usage, in_total)?;
+            let priced = price.amount(segment.terms, &fold.usage)?;
+            fold.amount = fold.base.checked_add(priced).map_err(|_| Overflow)?;
+            fold
+        } else {
+            self.fold(catalog, position, Some(&day))?
+        };
+        let amount = fold.amount.checked_sub(charge.amount).map_err(|_| Overflow)?;
+        self.keep(position, slot, day, place, fold);
+        Ok(amount)
+    }
+
+    /// Takes one from the quantity of the day that holds a time: a distinct value that turned out to
+    /// have been there on an earlier day.
+    pub(crate) fn move_distinct_value(
+        &mut self,
+        catalog: &Catalog,
+        position: u32,
+        date: i32,
+        time: Timestamp,
+    ) -> Result<(), Overflow> {
+        let Some(segment) = self.segment_at(position, time) else { return Ok(()) };
+        let place = Place { segment, date, day_holds: Period::ALWAYS };
+        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        let slot = self.find_day(charge, place);
+        let mut day = self.day(charge, slot, place);
+        day.usage.quantity = day.usage.quantity.checked_sub(1).ok_or(Overflow)?;
+        match (slot, self.charges.get_mut(position as usize)) {
+            (DaySlot::Newest, Some(charge)) => charge.day.usage = day.usage,
+            (DaySlot::Behind(behind), _) => {
+                if let Some(kept) = self.days.get_mut(behind) {
+                    kept.usage = day.usage;
+                }
+            }
+            _ => {}
+        }
+        let fold = self.fold(catalog, position, None)?;
+        if let Some(charge) = self.charges.get_mut(position as usize) {
+            (charge.usage, charge.base, charge.amount) = (fold.usage, fold.base, fold.amount);
+        }
+        Ok(())
+    }
+
+    /// Is a segment after the newest of a charge?
+    fn is_after_newest(&self, charge: &Charge, segment: u32) -> bool {
+        let start = self.segments.get(segment as usize).map(|segment| segment.holds.start);
+        start.is_some_and(|start| start >= charge.holds.end)
+    }
+
+    fn find_day(&self, charge: &Charge, place: Place) -> DaySlot {
+        let is_it = |day: &Day| day.date == place.date && day.segment == place.segment;
+        if is_it(&charge.day) {
+            return DaySlot::Newest;
+        }
+        let is_newest_segment = place.segment == charge.day.segment;
+        if (is_newest_segment && place.date > charge.day.date) || self.is_after_newest(charge, place.segment)
+        {
+            return DaySlot::AfterNewest;
+        }
+        let mut behind = charge.day.next;
+        while let Some(day) = self.days.get(behind as usize) {
+            if is_it(day) {
+                return DaySlot::Behind(behind as usize);
+            }
+            behind = day.next;
+        }
+        DaySlot::New
+    }
+
+    fn day(&self, charge: &Charge, slot: DaySlot, place: Place) -> Day {
+        let kept = match slot {
+            DaySlot::Newest => Some(charge.day),
+            DaySlot::Behind(behind) => self.days.get(behind).copied(),
+            DaySlot::AfterNewest | DaySlot::New => None,
+        };
+        kept.unwrap_or_else(|| Day::empty(place.date, place.segment))
+    }
+
+    /// Writes a day and the totals that follow from it.
+    fn keep(&mut self, position: u32, slot: DaySlot, day: Day, place: Place, fold: Fold) {
+        let next_day = u32::try_from(self.days.len()).unwrap_or(NO_DAY);
+        let Some(charge) = self.charges.get_mut(position as usize) else { return };
+        (charge.usage, charge.base, charge.amount) = (fold.usage, fold.base, fold.amount);
+        match slot {
+            DaySlot::Newest => charge.day = day,
+            DaySlot::Behind(behind) => {
+                if let Some(kept) = self.days.get_mut(behind) {
+                    *kept = day;
+                }
+            }
+            DaySlot::New => {
+                let next = std::mem::replace(&mut charge.day.next, next_day);
+                self.days.push(Day { next, ..day });
+            }
+            DaySlot::AfterNewest if charge.day.usage.events == 0 => {
+                charge.day = Day { next: charge.day.next, ..day };
+                self.enter(position, place);
+            }
+            DaySlot::AfterNewest => {
+                self.days.push(std::mem::replace(&mut charge.day, Day { next: next_day, ..day }));
+                self.enter(position, place);
+            }
+        }
+    }
+
+    /// Makes a place the newest of a charge.
+    fn enter(&mut self, position: u32, place: Place) {
+        let segment = self.segments.get(place.segment as usize);
+        if let (Some(charge), Some(segment)) = (self.charges.get_mut(position as usize), segment) {
+            charge.holds = segment.holds;
+            charge.day_holds = place.day_holds;
+            charge.terms = segment.terms;
+            charge.rate = segment.rate;
+            charge.price_book_version = segment.price_book_version;
+        }
+    }
+
+    /// Adds up the days of a charge in order, one of them in a changed form.
+    fn fold(&self, catalog: &Catalog, position: u32, changed: Option<&Day>) -> Result<Fold, Overflow> {
+        let mut days: Vec<Day> = self.days_of(position).copied().collect();
+        if let Some(changed) = changed {
+            let same = |day: &&mut Day| day.date == changed.date && day.segment == changed.segment;
+            match days.iter_mut().find(same) {
+                Some(day) => *day = *changed,
+                None => days.push(*changed),
+            }
+        }
+        self.sort(&mut days);
+        let mut fold = Fold::default();
+        let last = self.fold_days(catalog, position, &days, &mut fold, |_| Ok(()))?;
+        // The totals belong to the newest segment, also before it has usage.
+        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        if last != Some(charge.day.segment)
+            && let Some(segment) = self.segments.get(charge.day.segment as usize)
+        {
+            let rate = catalog.rates().get(segment.rate as usize).ok_or(Overflow)?;
+            fold.enter(segment, &rate.price)?;
+        }
+        Ok(fold)
+    }
+
+    /// Sorts days by segment in time, then by date.
+    pub(crate) fn sort(&self, days: &mut [Day]) {
+        days.sort_by_key(|day| {
+            let start = self.segments.get(day.segment as usize).map(|segment| segment.holds.start);
+            (start, day.date)
+        });
+    }
+
+    /// Adds sorted days of a charge to a fold, telling `step` of each; the last segment entered.
+    pub(crate) fn fold_days(
+        &self,
+        catalog: &Catalog,
+        position: u32,
+        days: &[Day],
+        fold: &mut Fold,
+        mut step: impl FnMut(&FoldStep<'_>) -> Result<(), Overflow>,
+    ) -> Result<Option<u32>, Overflow> {
+        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        let aggregation = aggregation(catalog, charge.key.meter);
+        let mut entered = None;
+        for day in days.iter().filter(|day| day.usage.events > 0) {
+            let segment = self.segments.get(day.segment as usize).ok_or(Overflow)?;
+            let price = &catalog.rates().get(segment.rate as usize).ok_or(Overflow)?.price;
+            if entered != Some(day.segment) {
+                fold.enter(segment, price)?;
+                entered = Some(day.segment);
+            }
+            let before = *fold;
+            fold.add(aggregation, &day.usage, segment, price)?;
+            step(&FoldStep { day, segment, price, before, after: *fold })?;
+        }
+        Ok(entered)
+    }
+}
+
+/// What a day adds to its charge.
+pub(crate) struct FoldStep<'a> {
+    pub(crate) day: &'a Day,
+    pub(crate) segment: &'a Segment,
+    pub(crate) price: &'a Price,
+    /// Usage and amount without the day, under the day's price.
+    pub(crate) before: Fold,
+    /// Usage and amount with the day.
+    pub(crate) after: Fold,
+}
+
+/// How a meter aggregates.
+pub(crate) fn aggregation(catalog: &Catalog, meter: u16) -> Aggregation {
+    catalog.meters().get(usize::from(meter)).map_or(Aggregation::Sum, |meter| meter.aggregation)
+}

@@ -1,0 +1,198 @@
+//! Control totals: where every event went, by source, type and month (CONS-1).
+//!
+//! Kept while deciding, apart from the tables the events are written to, so that the two can be held
+//! against each other at the end of a run.
+
+use std::collections::HashMap;
+
+use schemas::control_total::ControlTotal;
+use schemas::date::Date;
+use schemas::quarantine::{RejectReason, UnratedReason};
+use schemas::timestamp::{MICROS_PER_DAY, Timestamp};
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Priced under every meter that counts it.
+    Rated,
+    /// Counted, but without a price under some meter.
+    Unrated,
+    /// Counted before, with the same content.
+    Duplicate,
+    /// Counted before, with other content.
+    Conflict,
+    /// Not a valid event.
+    Rejected,
+}
+
+/// Number of outcomes.
+const OUTCOMES: usize = 5;
+
+/// What events are counted by; what could not be read is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ControlKey {
+    /// Number of the source.
+    pub source: Option<u32>,
+    /// Number of the event type.
+    pub event_type: Option<u32>,
+    /// First day of the month of the event time, in UTC, as days since 1970.
+    pub month: Option<i32>,
+}
+
+/// Keys remembered with their place, to be found without hashing.
+const RECENT: usize = 1024;
+
+/// The counts of a run.
+#[derive(Debug)]
+pub struct ControlTotals {
+    places: HashMap<ControlKey, usize>,
+    keys: Vec<ControlKey>,
+    counts: Vec<[u64; OUTCOMES]>,
+    recent: Vec<Option<(ControlKey, usize)>>,
+    month: Month,
+    rejected: Vec<u64>,
+    unrated: Vec<u64>,
+}
+
+/// A month and the instants in it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Month {
+    start: i32,
+    from: i64,
+    to: i64,
+}
+
+impl Default for ControlTotals {
+    fn default() -> Self {
+        Self {
+            places: HashMap::new(),
+            keys: Vec::new(),
+            counts: Vec::new(),
+            recent: vec![None; RECENT],
+            month: Month::default(),
+            rejected: vec![0; RejectReason::ALL.len()],
+            unrated: vec![0; UnratedReason::ALL.len()],
+        }
+    }
+}
+
+impl ControlTotals {
+    /// Counts an event.
+    #[inline]
+    pub fn count(
+        &mut self,
+        source: Option<u32>,
+        event_type: Option<u32>,
+        time: Option<i64>,
+        outcome: Outcome,
+    ) {
+        let month = time.map(|time| self.month_of(time));
+        let key = ControlKey { source, event_type, month };
+        let slot = (source.unwrap_or(0) as usize * 37 + event_type.unwrap_or(0) as usize) % RECENT;
+        let place = match self.recent.get(slot) {
+            Some(Some((recent, place))) if *recent == key => *place,
+            _ => self.find(key, slot),
+        };
+        if let Some(count) = self.counts.get_mut(place).and_then(|counts| counts.get_mut(outcome as usize)) {
+            *count += 1;
+        }
+    }
+
+    #[cold]
+    fn find(&mut self, key: ControlKey, slot: usize) -> usize {
+        let next = self.keys.len();
+        let place = *self.places.entry(key).or_insert(next);
+        if place == next {
+            self.keys.push(key);
+            self.counts.push([0; OUTCOMES]);
+        }
+        if let Some(recent) = self.recent.get_mut(slot) {
+            *recent = Some((key, place));
+        }
+        place
+    }
+
+    /// Notes why an event was rejected.
+    pub fn note_rejected(&mut self, reason: RejectReason) {
+        if let Some(count) = self.rejected.get_mut(reason as usize) {
+            *count += 1;
+        }
+    }
+
+    /// Notes why a usage has no price.
+    pub fn note_unrated(&mut self, reason: UnratedReason) {
+        if let Some(count) = self.unrated.get_mut(reason as usize) {
+            *count += 1;
+        }
+    }
+
+    #[inline]
+    fn month_of(&mut self, time: i64) -> i32 {
+        if time < self.month.from || time >= self.month.to {
+            self.month = Month::of(time);
+        }
+        self.month.start
+    }
+
+    /// Events with an outcome.
+    #[must_use]
+    pub fn total(&self, outcome: Outcome) -> u64 {
+        self.counts.iter().filter_map(|counts| counts.get(outcome as usize)).sum()
+    }
+
+    /// Rejected events by reason, where there are any.
+    pub fn rejected(&self) -> impl Iterator<Item = (RejectReason, u64)> {
+        RejectReason::ALL.iter().copied().zip(self.rejected.iter().copied()).filter(|(_, count)| *count > 0)
+    }
+
+    /// Usages without a price by reason, where there are any.
+    pub fn unrated(&self) -> impl Iterator<Item = (UnratedReason, u64)> {
+        UnratedReason::ALL.iter().copied().zip(self.unrated.iter().copied()).filter(|(_, count)| *count > 0)
+    }
+
+    /// The rows of the control totals table, sorted.
+    #[must_use]
+    pub fn rows(
+        &self,
+        source: impl Fn(u32) -> String,
+        event_type: impl Fn(u32) -> String,
+    ) -> Vec<ControlTotal> {
+        let mut rows: Vec<ControlTotal> = self
+            .keys
+            .iter()
+            .zip(&self.counts)
+            .map(|(key, [rated, unrated, duplicate, conflict, rejected])| ControlTotal {
+                source: key.source.map(&source),
+                event_type: key.event_type.map(&event_type),
+                month: key.month.map(|month| Date::from_days(month).to_string().chars().take(7).collect()),
+                received: rated + unrated + duplicate + conflict + rejected,
+                rated: *rated,
+                unrated: *unrated,
+                duplicate: *duplicate,
+                conflict: *conflict,
+                rejected: *rejected,
+                voided: 0,
+            })
+            .collect();
+        rows.sort_by(|left, right| {
+            (&left.source, &left.event_type, &left.month).cmp(&(
+                &right.source,
+                &right.event_type,
+                &right.month,
+            ))
+        });
+        rows
+    }
+}
+
+impl Month {
+    #[cold]
+    fn of(time: i64) -> Self {
+        let days = i32::try_from(time.div_euclid(MICROS_PER_DAY)).unwrap_or(0);
+        let (year, month, _) = Date::from_days(days).ymd();
+        let start = Date::from_ymd(year, month, 1).unwrap_or(Date::from_days(0));
+        let end = start.plus_months_on(1, 1);
+        let midnight = |date| Timestamp::from_utc_date(date).micros();
+        Self { start: start.days(), from: midnight(start), to: midnight(end) }
+    }
+}

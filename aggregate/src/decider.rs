@@ -1,0 +1,331 @@
+//! Decides what becomes of decoded events: admits each identity once, rates what it admits, and counts
+//! everything.
+//!
+//! It sees batches in input order, one at a time, and does no IO. Numbers that a decoder gave to texts
+//! become numbers of the whole run here, in order of first appearance in the input.
+
+use std::sync::Arc;
+
+use ingest::dedup::{Admit, Dedup};
+use ingest::event_batch::{EventBatch, NO_VALUE, NewTexts, UNKNOWN_ACCOUNT};
+use ingest::interner::{Interned, Interner};
+use ingest::keyed_hash::HashKey;
+use rating::catalog::Catalog;
+use schemas::quarantine::UnratedReason;
+use schemas::timestamp::Timestamp;
+
+use crate::control_totals::{ControlTotals, Outcome};
+use crate::dimension_values::DimensionValues;
+use crate::running_totals::{MeteredUsage, RatedEvent, RunningTotals, UsageDetails};
+
+/// Usages whose charges are loaded ahead.
+const TOUCH_AHEAD: usize = 32;
+
+/// The machine and its memory.
+#[derive(Debug)]
+pub struct Decider {
+    dedup: Dedup,
+    totals: RunningTotals,
+    control: ControlTotals,
+    sources: Interner,
+    event_types: Interner,
+    values: DimensionValues,
+    /// Per decoder, what its numbers mean.
+    decoders: Vec<Numbers>,
+    verdicts: Vec<Admit>,
+}
+
+/// What the numbers of a decoder are in the whole run.
+#[derive(Debug, Default)]
+struct Numbers {
+    sources: Vec<u32>,
+    event_types: Vec<u32>,
+    dimensions: Vec<Vec<u32>>,
+}
+
+/// A batch whose events are decided. Its numbers are those of the whole run.
+#[derive(Debug, Default)]
+pub struct DecidedBatch {
+    /// The batch.
+    pub batch: EventBatch,
+    /// Rated usages, in order.
+    pub rated: RatedColumns,
+    /// Usages without a price.
+    pub unrated: Vec<Unrated>,
+    /// Events whose identity was counted with other content.
+    pub conflicts: Vec<u32>,
+    /// Texts that are new to the run, in order of their numbers.
+    pub new_texts: NewTexts,
+}
+
+/// Columns with one element per rated usage.
+#[derive(Debug, Default)]
+pub struct RatedColumns {
+    /// Position of the event in the batch.
+    pub event: Vec<u32>,
+    /// Position of the usage in the batch.
+    pub usage: Vec<u32>,
+    /// How it was rated.
+    pub rated: Vec<RatedEvent>,
+}
+
+/// An event that was counted, or a usage of it, without a price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unrated {
+    /// Position of the event in the batch.
+    pub event: u32,
+    /// The meter, as a position in the catalog; `None` where no meter counts the event.
+    pub meter: Option<u16>,
+    /// Why.
+    pub reason: UnratedReason,
+}
+
+impl DecidedBatch {
+    /// Empties it and keeps its buffers, all but those of the batch, which is taken out.
+    pub fn recycle(&mut self) -> EventBatch {
+        self.rated.event.clear();
+        self.rated.usage.clear();
+        self.rated.rated.clear();
+        self.unrated.clear();
+        self.conflicts.clear();
+        self.new_texts.sources.clear();
+        self.new_texts.event_types.clear();
+        self.new_texts.dimensions.iter_mut().for_each(Vec::clear);
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.clear();
+        batch
+    }
+}
+
+/// What a usage's event says of itself, read only where it matters.
+#[derive(Debug)]
+struct Details<'a> {
+    batch: &'a EventBatch,
+    sources: &'a Interner,
+    event: usize,
+    usage: usize,
+}
+
+impl UsageDetails for Details<'_> {
+    fn dimension(&self, dimension: usize) -> u32 {
+        let column = self.batch.usages.dimensions.get(dimension);
+        column.and_then(|column| column.get(self.usage)).copied().unwrap_or(NO_VALUE)
+    }
+
+    fn identity(&self) -> (String, String) {
+        let source = self.batch.events.source.get(self.event).copied().unwrap_or(u32::MAX);
+        let source = self.sources.text(source).map(|text| String::from_utf8_lossy(text).into_owned());
+        (source.unwrap_or_default(), self.batch.event_id(self.event))
+    }
+}
+
+impl Decider {
+    /// A machine that has seen nothing, for a catalog and a number of decoders.
+    #[must_use]
+    pub fn new(catalog: Arc<Catalog>, key: &HashKey, decoders: usize) -> Self {
+        let dimensions = catalog.dimensions().len();
+        let numbers = || Numbers { dimensions: vec![Vec::new(); dimensions], ..Numbers::default() };
+        Self {
+            dedup: Dedup::new(key),
+            totals: RunningTotals::new(catalog),
+            control: ControlTotals::default(),
+            sources: Interner::new(0),
+            event_types: Interner::new(0),
+            values: DimensionValues::new(dimensions),
+            decoders: std::iter::repeat_with(numbers).take(decoders).collect(),
+            verdicts: Vec::new(),
+        }
+    }
+
+    /// Makes room for this many identities in all.
+    pub fn expect_identities(&mut self, identities: usize) {
+        self.dedup.reserve(identities);
+    }
+
+    /// Identities counted so far.
+    #[must_use]
+    pub fn identities(&self) -> usize {
+        self.dedup.len()
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub const fn control_totals(&self) -> &ControlTotals {
+        &self.control
+    }
+
+    /// Ends deciding; what accruals and control totals are made from.
+    #[must_use]
+    pub fn finish(self) -> (RunningTotals, ControlTotals, Interner, Interner) {
+        (self.totals, self.control, self.sources, self.event_types)
+    }
+
+    /// Decides the events of a batch. `decided` is empty, and its buffers are used.
+    pub fn decide(&mut self, batch: EventBatch, decided: &mut DecidedBatch) {
+        decided.batch = batch;
+        self.translate(decided);
+        let batch = &decided.batch;
+        self.verdicts.clear();
+        self.dedup.admit_all(&batch.events.identity, &batch.events.content, &mut self.verdicts);
+        let mut event = 0;
+        while event < batch.len() {
+            let end = (event + TOUCH_AHEAD).min(batch.len());
+            self.touch(batch, event..end);
+            for event in event..end {
+                self.decide_event(
+                    &decided.batch,
+                    event,
+                    &mut decided.rated,
+                    &mut decided.unrated,
+                    &mut decided.conflicts,
+                );
+            }
+            event = end;
+        }
+        for reject in &decided.batch.rejects {
+            let attributes = &reject.attributes;
+            let find = |texts: &Interner, text: &Option<Box<str>>| texts.find(text.as_deref()?.as_bytes());
+            let source = find(&self.sources, &attributes.source);
+            let event_type = find(&self.event_types, &attributes.event_type);
+            self.control.count(source, event_type, attributes.time, Outcome::Rejected);
+            self.control.note_rejected(reject.reason);
+        }
+    }
+
+    /// Loads the charges of a run of events, so that the misses overlap.
+    fn touch(&self, batch: &EventBatch, events: std::ops::Range<usize>) {
+        let mut aims = [u32::MAX; TOUCH_AHEAD];
+        let first_usage = |event: usize| batch.usages_of(event).start;
+        for (aim, event) in aims.iter_mut().zip(events) {
+            let account = batch.events.account.get(event).copied().unwrap_or(UNKNOWN_ACCOUNT);
+            if account != UNKNOWN_ACCOUNT
+                && let Some(meter) = batch.usages.meter.get(first_usage(event))
+            {
+                *aim = self.totals.aim(account, *meter);
+            }
+        }
+        std::hint::black_box(aims.iter().fold(0, |sum, aim| sum ^ self.totals.touch(*aim)));
+    }
+
+    fn decide_event(
+        &mut self,
+        batch: &EventBatch,
+        event: usize,
+        rated: &mut RatedColumns,
+        unrated: &mut Vec<Unrated>,
+        conflicts: &mut Vec<u32>,
+    ) {
+        let columns = &batch.events;
+        let (Some(source), Some(event_type), Some(time), Some(account), Some(verdict)) = (
+            columns.source.get(event).copied(),
+            columns.event_type.get(event).copied(),
+            columns.time.get(event).copied(),
+            columns.account.get(event).copied(),
+            self.verdicts.get(event).copied(),
+        ) else {
+            return;
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "a batch has far fewer than 2^32 events")]
+        let position = event as u32;
+        let outcome = match verdict {
+            Admit::Duplicate => Outcome::Duplicate,
+            Admit::Conflict => {
+                conflicts.push(position);
+                Outcome::Conflict
+            }
+            Admit::Accept => {
+                let before = unrated.len();
+                let usages = batch.usages_of(event);
+                if usages.is_empty() {
+                    let is_metered = columns.metered.get(event).copied().unwrap_or(false);
+                    let reason = if is_metered {
+                        UnratedReason::NoMeterApplies
+                    } else {
+                        UnratedReason::UnknownEventType
+                    };
+                    unrated.push(Unrated { event: position, meter: None, reason });
+                }
+                for usage in usages {
+                    let details = Details { batch, sources: &self.sources, event, usage };
+                    let meter = batch.usages.meter.get(usage).copied().unwrap_or(0);
+                    let result = if account == UNKNOWN_ACCOUNT {
+                        Err(UnratedReason::UnknownAccount)
+                    } else {
+                        let metered = MeteredUsage {
+                            account,
+                            meter,
+                            time: Timestamp::from_micros(time),
+                            measure: batch.usages.measure.get(usage).copied().unwrap_or(0),
+                            event_price: batch.usages.event_price.get(usage).copied().unwrap_or(0),
+                            details: &details,
+                        };
+                        self.totals.rate(&metered, &self.values)
+                    };
+                    match result {
+                        Ok(amount) => {
+                            #[expect(
+                                clippy::cast_possible_truncation,
+                                reason = "far fewer than 2^32 usages"
+                            )]
+                            rated.usage.push(usage as u32);
+                            rated.event.push(position);
+                            rated.rated.push(amount);
+                        }
+                        Err(reason) => unrated.push(Unrated { event: position, meter: Some(meter), reason }),
+                    }
+                }
+                for usage in unrated.iter().skip(before) {
+                    self.control.note_unrated(usage.reason);
+                }
+                if unrated.len() == before { Outcome::Rated } else { Outcome::Unrated }
+            }
+        };
+        self.control.count(Some(source), Some(event_type), Some(time), outcome);
+    }
+
+    /// Replaces the decoder's numbers by those of the run.
+    fn translate(&mut self, decided: &mut DecidedBatch) {
+        let DecidedBatch { batch, new_texts, .. } = decided;
+        let Some(numbers) = self.decoders.get_mut(batch.decoder) else { return };
+        let mut learn = |texts: &mut Interner, text: &str, new: &mut Vec<Box<str>>| {
+            let interned = texts.intern(text.as_bytes());
+            if let Interned::New(_) = interned {
+                new.push(text.into());
+            }
+            interned.number()
+        };
+        for text in &batch.new_texts.sources {
+            numbers.sources.push(learn(&mut self.sources, text, &mut new_texts.sources));
+        }
+        for text in &batch.new_texts.event_types {
+            numbers.event_types.push(learn(&mut self.event_types, text, &mut new_texts.event_types));
+        }
+        new_texts.dimensions.resize_with(batch.new_texts.dimensions.len(), Vec::new);
+        for (dimension, texts) in batch.new_texts.dimensions.iter().enumerate() {
+            for text in texts {
+                let known = self.values.len(dimension);
+                let number = self.values.number(dimension, text);
+                if self.values.len(dimension) > known
+                    && let Some(new) = new_texts.dimensions.get_mut(dimension)
+                {
+                    new.push(text.clone());
+                }
+                if let Some(numbers) = numbers.dimensions.get_mut(dimension) {
+                    numbers.push(number);
+                }
+            }
+        }
+        translate_column(&mut batch.events.source, &numbers.sources);
+        translate_column(&mut batch.events.event_type, &numbers.event_types);
+        for (column, numbers) in batch.usages.dimensions.iter_mut().zip(&numbers.dimensions) {
+            translate_column(column, numbers);
+        }
+    }
+}
+
+/// Replaces numbers; [`NO_VALUE`] stays.
+fn translate_column(column: &mut [u32], numbers: &[u32]) {
+    for number in column {
+        *number = numbers.get(*number as usize).copied().unwrap_or(NO_VALUE);
+    }
+}

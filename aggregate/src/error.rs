@@ -1,0 +1,51 @@
+//! What can go wrong while results are added up and written.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a run cannot end.
+#[derive(Debug, thiserror::Error)]
+pub enum AggregateError {
+    /// A file or directory cannot be written.
+    #[error("{path}: {error}")]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The output directory holds something already.
+    #[error("{0}: the output directory is not empty; name a new one, or remove it")]
+    OutputExists(PathBuf),
+    /// Another run is writing to the same place.
+    #[error("{0}: another run is writing here; wait for it, or name another output directory")]
+    OutputBusy(PathBuf),
+    /// A Parquet file cannot be written.
+    #[error("{path}: {error}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the Parquet writer says.
+        error: parquet::errors::ParquetError,
+    },
+    /// A total needs more than 38 digits.
+    #[error("the {0} needs more than 38 digits: check quantities and prices")]
+    Overflow(&'static str),
+    /// The results contradict each other: a bug, and nothing is published.
+    #[error("the run does not balance: {0}; nothing was published")]
+    OutOfBalance(String),
+}
+
+impl AggregateError {
+    /// Is the cause a disk without space or a place that may not be written?
+    #[must_use]
+    pub fn is_storage(&self) -> bool {
+        match self {
+            Self::Write { .. } | Self::OutputExists(_) | Self::OutputBusy(_) => true,
+            Self::Parquet { error, .. } => {
+                matches!(error, parquet::errors::ParquetError::External(error) if error.is::<io::Error>())
+            }
+            Self::Overflow(_) | Self::OutOfBalance(_) => false,
+        }
+    }
+}

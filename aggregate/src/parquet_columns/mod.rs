@@ -1,0 +1,15 @@
+//! Columns of the large tables, encoded straight into Parquet pages.
+//!
+//! The rows of a run come as numbers of texts and as whole numbers. A general Parquet writer would turn
+//! numbers into texts and hash each to find its number again; writing the pages here costs a small part
+//! of that. Page headers, the footer and the file are the parquet crate's.
+
+mod chunk;
+mod column;
+mod delta;
+mod hybrid;
+mod table;
+
+pub(crate) use chunk::FinishedChunk;
+pub(crate) use column::{DecimalColumn, IntegerColumn, LongColumn, PlainColumn, TextColumn, UuidColumn};
+pub(crate) use table::{Row, TableWriter, begin_file, parquet_error};

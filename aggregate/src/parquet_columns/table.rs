@@ -1,0 +1,276 @@
+//! A table whose rows are written value by value, in the order of its columns.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use ingest::interner::Interner;
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
+use parquet::basic::{ConvertedType, LogicalType, Type};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
+
+use super::chunk::FinishedChunk;
+use super::column::{
+    DecimalColumn, IntegerColumn, ListColumn, LongColumn, PlainColumn, TextColumn, UuidColumn,
+};
+use crate::error::AggregateError;
+use crate::output::{Output, OutputFile, write_error};
+
+/// Rows of a row group.
+const ROW_GROUP_ROWS: u64 = 1 << 20;
+
+/// Begins a Parquet file of a schema, sorted by these columns.
+///
+/// # Errors
+/// [`AggregateError`] when it cannot be written.
+pub(crate) fn begin_file(
+    file: OutputFile,
+    schema: &Schema,
+    sorted_by: Vec<SortingColumn>,
+) -> std::result::Result<(SerializedFileWriter<OutputFile>, SchemaDescPtr), AggregateError> {
+    let path = file.path().to_owned();
+    let begin = || {
+        let columns = Arc::new(ArrowSchemaConverter::new().convert(schema)?);
+        let mut properties = WriterProperties::builder()
+            .set_created_by(crate::CREATED_BY.to_owned())
+            .set_sorting_columns(Some(sorted_by).filter(|columns| !columns.is_empty()))
+            .build();
+        add_encoded_arrow_schema_to_metadata(schema, &mut properties);
+        let file = SerializedFileWriter::new(file, columns.root_schema_ptr(), Arc::new(properties))?;
+        Ok((file, columns))
+    };
+    begin().map_err(|error| parquet_error(&path, error))
+}
+
+/// An error of the Parquet writer, or the disk's error under it.
+pub(crate) fn parquet_error(path: &Path, error: ParquetError) -> AggregateError {
+    match error {
+        ParquetError::External(error) => match error.downcast::<std::io::Error>() {
+            Ok(error) => write_error(path, *error),
+            Err(error) => {
+                AggregateError::Parquet { path: path.to_owned(), error: ParquetError::External(error) }
+            }
+        },
+        error => AggregateError::Parquet { path: path.to_owned(), error },
+    }
+}
+
+/// A table that is being written.
+pub(crate) struct TableWriter {
+    file: SerializedFileWriter<OutputFile>,
+    path: PathBuf,
+    schema: SchemaDescPtr,
+    plain: &'static [&'static str],
+    columns: Vec<Column>,
+    rows: u64,
+}
+
+/// A column of any kind.
+enum Column {
+    /// Texts, numbered as they come; the text of the row before is kept.
+    Text {
+        column: TextColumn,
+        texts: Interner,
+        last: Option<(Box<str>, u32)>,
+    },
+    Plain(PlainColumn),
+    Integer(IntegerColumn),
+    Long(LongColumn),
+    Decimal(DecimalColumn),
+    Uuid(UuidColumn),
+    List(ListColumn),
+}
+
+impl TableWriter {
+    /// Begins a table. Text columns named in `plain` are stored without a dictionary.
+    pub(crate) fn create(
+        output: &Output,
+        name: &str,
+        schema: &Schema,
+        plain: &'static [&'static str],
+        sorted_by: &[&str],
+    ) -> std::result::Result<Self, AggregateError> {
+        let file = output.create_file(name)?;
+        let path = file.path().to_owned();
+        let ascending = |name: &&str| {
+            let column_idx = i32::try_from(schema.index_of(name).unwrap_or(0)).unwrap_or(0);
+            SortingColumn { column_idx, descending: false, nulls_first: false }
+        };
+        let (file, schema) = begin_file(file, schema, sorted_by.iter().map(ascending).collect())?;
+        let columns = Column::all(&schema, plain).map_err(|error| parquet_error(&path, error))?;
+        Ok(Self { file, path, schema, plain, columns, rows: 0 })
+    }
+
+    /// Writes a row: `fill` gives a value to each column, in order.
+    pub(crate) fn write(
+        &mut self,
+        fill: impl FnOnce(&mut Row<'_>) -> Result<()>,
+    ) -> std::result::Result<(), AggregateError> {
+        let mut row = Row { columns: self.columns.iter_mut() };
+        let filled = fill(&mut row).and_then(|()| match row.columns.next() {
+            None => Ok(()),
+            Some(_) => Err(mismatch("a row that ends early")),
+        });
+        let ended = filled.and_then(|()| {
+            self.rows += 1;
+            if self.rows == ROW_GROUP_ROWS { self.end_row_group() } else { Ok(()) }
+        });
+        ended.map_err(|error| parquet_error(&self.path, error))
+    }
+
+    fn end_row_group(&mut self) -> Result<()> {
+        let columns = std::mem::replace(&mut self.columns, Column::all(&self.schema, self.plain)?);
+        let mut writer = self.file.next_row_group()?;
+        for column in columns {
+            let chunk = column.finish()?;
+            writer.append_column(&chunk.bytes, chunk.close)?;
+        }
+        writer.close()?;
+        self.rows = 0;
+        Ok(())
+    }
+
+    /// Ends the table.
+    pub(crate) fn finish(mut self) -> std::result::Result<(), AggregateError> {
+        if self.rows > 0 {
+            self.end_row_group().map_err(|error| parquet_error(&self.path, error))?;
+        }
+        let file = self.file.into_inner().map_err(|error| parquet_error(&self.path, error))?;
+        file.finish().map(|_| ())
+    }
+}
+
+impl Column {
+    fn all(schema: &SchemaDescPtr, plain: &[&str]) -> Result<Vec<Self>> {
+        (0..schema.num_columns()).map(|position| Self::new(schema.column(position), plain)).collect()
+    }
+
+    fn new(descriptor: ColumnDescPtr, plain: &[&str]) -> Result<Self> {
+        let is_text = descriptor.converted_type() == ConvertedType::UTF8;
+        let is_plain = plain.contains(&descriptor.name());
+        Ok(match descriptor.physical_type() {
+            _ if descriptor.max_rep_level() > 0 => Self::List(ListColumn::new(descriptor)?),
+            Type::BYTE_ARRAY if is_text && !is_plain => {
+                Self::Text { column: TextColumn::new(descriptor)?, texts: Interner::new(0), last: None }
+            }
+            Type::BYTE_ARRAY => Self::Plain(PlainColumn::new(descriptor)?),
+            Type::INT32 => Self::Integer(IntegerColumn::new(descriptor)?),
+            Type::INT64 => Self::Long(LongColumn::new(descriptor)?),
+            Type::FIXED_LEN_BYTE_ARRAY if descriptor.logical_type_ref() == Some(&LogicalType::Uuid) => {
+                Self::Uuid(UuidColumn::new(descriptor)?)
+            }
+            Type::FIXED_LEN_BYTE_ARRAY => Self::Decimal(DecimalColumn::new(descriptor)?),
+            other => return Err(mismatch(&format!("a column of type {other}"))),
+        })
+    }
+
+    fn finish(self) -> Result<FinishedChunk> {
+        match self {
+            Self::Text { column, texts, .. } => column.finish(|number| {
+                texts.text(number).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+            }),
+            Self::Plain(column) => column.finish(),
+            Self::Integer(column) => column.finish(),
+            Self::Long(column) => column.finish(),
+            Self::Decimal(column) => column.finish(),
+            Self::Uuid(column) => column.finish(),
+            Self::List(column) => column.finish(),
+        }
+    }
+}
+
+fn mismatch(what: &str) -> ParquetError {
+    ParquetError::General(format!("{what} does not fit the table's schema"))
+}
+
+/// A row that is being written: every call gives the next column its value.
+pub(crate) struct Row<'a> {
+    columns: std::slice::IterMut<'a, Column>,
+}
+
+impl Row<'_> {
+    pub(crate) fn text(&mut self, text: &str) -> Result<&mut Self> {
+        self.optional_text(Some(text))
+    }
+
+    pub(crate) fn optional_text(&mut self, text: Option<&str>) -> Result<&mut Self> {
+        match (self.columns.next(), text) {
+            (Some(Column::Text { column, .. }), None) => column.extend(std::iter::once(u32::MAX))?,
+            (Some(Column::Text { column, texts, last }), Some(text)) => {
+                let number = match last {
+                    Some((known, number)) if **known == *text => *number,
+                    _ => {
+                        let number = texts.intern(text.as_bytes()).number();
+                        *last = Some((text.into(), number));
+                        number
+                    }
+                };
+                column.extend(std::iter::once(number))?;
+            }
+            (Some(Column::Plain(column)), text) => column.extend(std::iter::once(text.map(str::as_bytes)))?,
+            _ => return Err(mismatch("a text")),
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Plain(column)) => column.extend(std::iter::once(Some(bytes)))?,
+            _ => return Err(mismatch("bytes")),
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn integer(&mut self, value: i32) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Integer(column)) => column.extend(std::iter::once(value))?,
+            _ => return Err(mismatch("a 32-bit number")),
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn long(&mut self, value: i64) -> Result<&mut Self> {
+        self.optional_long(Some(value))
+    }
+
+    pub(crate) fn optional_long(&mut self, value: Option<i64>) -> Result<&mut Self> {
+        match (self.columns.next(), value) {
+            (Some(Column::Long(column)), value) if column.is_nullable() => column.push(value)?,
+            (Some(Column::Long(column)), Some(value)) => column.extend(std::iter::once(value))?,
+            _ => return Err(mismatch("a 64-bit number")),
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn decimal(&mut self, value: i128) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Decimal(column)) => column.extend(std::iter::once(value))?,
+            _ => return Err(mismatch("a decimal")),
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn uuid(&mut self, value: &[u8; 16]) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Uuid(column)) => column.extend(std::iter::once(Some(value)))?,
+            _ => return Err(mismatch("a UUID")),
+        }
+        Ok(self)
+    }
+
+    /// One member of the structs in a list.
+    pub(crate) fn list<const N: usize>(
+        &mut self,
+        values: impl Iterator<Item = Option<[u8; N]>>,
+    ) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::List(column)) => column.push(values)?,
+            _ => return Err(mismatch("a list")),
+        }
+        Ok(self)
+    }
+}

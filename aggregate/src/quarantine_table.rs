@@ -1,0 +1,179 @@
+//! Writes quarantine: refused, conflicting and unrated events with their bytes.
+
+use rating::catalog::Catalog;
+use schemas::quarantine::{QUARANTINED_BYTES_MAX, QuarantineClass, UnratedReason, arrow_schema};
+
+use crate::decider::DecidedBatch;
+use crate::error::AggregateError;
+use crate::output::Output;
+use crate::parquet_columns::TableWriter;
+
+/// Columns whose values mostly differ.
+const PLAIN: [&str; 3] = ["detail", "bytes", "event_id"];
+
+/// The quarantine of a run, as it is written.
+pub struct QuarantineTable {
+    table: TableWriter,
+    inputs: Vec<String>,
+    totals: QuarantineTotals,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuarantineTotals {
+    /// Events that are not valid.
+    pub rejected: u64,
+    /// Events with the identity of another.
+    pub conflict: u64,
+    /// Usages without a price.
+    pub unrated: u64,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+struct Entry<'a> {
+    class: QuarantineClass,
+    reason: &'static str,
+    detail: &'a str,
+    span: ingest::event_batch::Span,
+    length: u64,
+    source: Option<&'a str>,
+    event_id: Option<&'a str>,
+    event_type: Option<&'a str>,
+    account: Option<&'a str>,
+    time: Option<i64>,
+    meter: Option<&'a str>,
+}
+
+impl QuarantineTable {
+    /// Begins the table. `inputs` names the inputs, by position.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when its file cannot be written.
+    pub fn create(output: &Output, inputs: Vec<String>) -> Result<Self, AggregateError> {
+        let name = "quarantine/part-00000.parquet";
+        let table = TableWriter::create(output, name, &arrow_schema(), &PLAIN, &[])?;
+        Ok(Self { table, inputs, totals: QuarantineTotals::default() })
+    }
+
+    /// Appends what a batch has for quarantine: refused events, then conflicts, then unrated usage.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when it cannot be written.
+    pub fn append(
+        &mut self,
+        catalog: &Catalog,
+        decided: &DecidedBatch,
+        text: &dyn EventTexts,
+    ) -> Result<(), AggregateError> {
+        let batch = &decided.batch;
+        for reject in &batch.rejects {
+            self.totals.rejected += 1;
+            let attributes = &reject.attributes;
+            let entry = Entry {
+                class: QuarantineClass::Rejected,
+                reason: reject.reason.code(),
+                detail: &format!("{}: {}", reject.detail, reject.reason.mend()),
+                span: reject.span,
+                length: reject.length,
+                source: attributes.source.as_deref(),
+                event_id: attributes.id.as_deref(),
+                event_type: attributes.event_type.as_deref(),
+                account: attributes.subject.as_deref(),
+                time: attributes.time,
+                meter: None,
+            };
+            self.write(decided, &entry)?;
+        }
+        for event in &decided.conflicts {
+            self.totals.conflict += 1;
+            let detail = "an event with this source and id was counted before, with other content: \
+                          send corrections under an id of their own";
+            self.write_event(decided, *event, QuarantineClass::Conflict, "conflict", detail, None, text)?;
+        }
+        for unrated in &decided.unrated {
+            self.totals.unrated += 1;
+            let meter = unrated.meter.and_then(|meter| catalog.meters().get(usize::from(meter)));
+            let meter = meter.map(|meter| meter.id.as_str());
+            let detail = describe(unrated.reason, meter);
+            let class = QuarantineClass::Unrated;
+            self.write_event(decided, unrated.event, class, unrated.reason.code(), &detail, meter, text)?;
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of a row that differ")]
+    fn write_event(
+        &mut self,
+        decided: &DecidedBatch,
+        event: u32,
+        class: QuarantineClass,
+        reason: &'static str,
+        detail: &str,
+        meter: Option<&str>,
+        text: &dyn EventTexts,
+    ) -> Result<(), AggregateError> {
+        let batch = &decided.batch;
+        let event = event as usize;
+        let id = batch.event_id(event);
+        let span = batch.events.span.get(event).copied().unwrap_or_default();
+        let source = batch.events.source.get(event).and_then(|number| text.source(*number));
+        let event_type = batch.events.event_type.get(event).and_then(|number| text.event_type(*number));
+        let account = batch.events.subject.get(event).map(|range| batch.text(*range));
+        let time = batch.events.time.get(event).copied();
+        let length = u64::from(span.length);
+        let event_id = Some(id.as_str());
+        let entry =
+            Entry { class, reason, detail, span, length, source, event_id, event_type, account, time, meter };
+        self.write(decided, &entry)
+    }
+
+    fn write(&mut self, decided: &DecidedBatch, entry: &Entry<'_>) -> Result<(), AggregateError> {
+        let origin = &decided.batch.origin;
+        let input = self.inputs.get(origin.input as usize).map_or("", String::as_str);
+        let bytes = decided.batch.record(entry.span);
+        let kept = bytes.get(..bytes.len().min(QUARANTINED_BYTES_MAX)).unwrap_or_default();
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.table.write(|row| {
+            row.text(entry.class.name())?
+                .text(entry.reason)?
+                .text(entry.detail)?
+                .text(input)?
+                .optional_long(Some(signed(origin.line + u64::from(entry.span.line))))?
+                .long(signed(origin.offset + u64::from(entry.span.start)))?
+                .long(signed(entry.length))?
+                .bytes(kept)?
+                .optional_text(entry.source)?
+                .optional_text(entry.event_id)?
+                .optional_text(entry.event_type)?
+                .optional_text(entry.account)?
+                .optional_long(entry.time)?
+                .optional_text(entry.meter)?;
+            Ok(())
+        })
+    }
+
+    /// Ends the table; what was written.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when it cannot be written.
+    pub fn finish(self) -> Result<QuarantineTotals, AggregateError> {
+        self.table.finish()?;
+        Ok(self.totals)
+    }
+}
+
+/// The texts of an event's numbers.
+pub trait EventTexts {
+    /// The source of a number.
+    fn source(&self, number: u32) -> Option<&str>;
+    /// The event type of a number.
+    fn event_type(&self, number: u32) -> Option<&str>;
+}
+
+fn describe(reason: UnratedReason, meter: Option<&str>) -> String {
+    match meter {
+        Some(meter) => format!("usage of the meter {meter} has no price: {}", reason.mend()),
+        None => format!("the event is not metered: {}", reason.mend()),
+    }
+}

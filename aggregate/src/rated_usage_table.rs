@@ -1,0 +1,376 @@
+//! Writes rated usage to Parquet, batch by batch.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Arc;
+
+use ingest::event_batch::NewTexts;
+use parquet::errors::Result;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
+use rating::Overflow;
+use rating::catalog::Catalog;
+use schemas::currency::Currency;
+use schemas::decimal::power_of_ten;
+use schemas::meter::Aggregation;
+use schemas::money::{Amount, Money};
+use schemas::quantity::QUANTITY_SCALE;
+use schemas::rated_usage::arrow_schema;
+
+use crate::decider::DecidedBatch;
+use crate::error::AggregateError;
+use crate::output::{Output, OutputFile};
+use crate::parquet_columns::{
+    DecimalColumn, FinishedChunk, IntegerColumn, LongColumn, PlainColumn, TextColumn, UuidColumn, begin_file,
+    parquet_error,
+};
+
+/// Rows of a row group.
+pub const ROW_GROUP_ROWS: u64 = 1 << 20;
+
+/// Position of the first dimension among the table's columns.
+const FIRST_DIMENSION: usize = 16;
+
+/// The rated usage table of a run.
+pub struct RatedUsageTable {
+    file: SerializedFileWriter<OutputFile>,
+    path: std::path::PathBuf,
+    columns: SchemaDescPtr,
+    group: RowGroup,
+    texts: Texts,
+    meters: Vec<MeterColumn>,
+    written: RatedTotals,
+}
+
+/// What was written, added up from the rows themselves.
+#[derive(Clone, Debug)]
+pub struct RatedTotals {
+    /// Rows.
+    pub rows: u64,
+    /// Exact amounts by currency of the contract lines, in order of the lines.
+    amounts: Vec<Amount>,
+    currencies: Vec<Currency>,
+}
+
+/// What the rows of a meter need.
+struct MeterColumn {
+    /// From the meter's counts to the table's; the limit on an event's quantity leaves room for it.
+    factor: i128,
+    /// Is the quantity of every event 1?
+    counts_one: bool,
+}
+
+/// The texts that numbers stand for.
+struct Texts {
+    sources: Vec<Box<str>>,
+    dimensions: Vec<Vec<Box<str>>>,
+    catalog: Arc<Catalog>,
+    accounts: Vec<Box<str>>,
+    /// Per contract line, its contract and currency among the distinct ones.
+    line_contract: Vec<u32>,
+    line_currency: Vec<u32>,
+    line_entity: Vec<u32>,
+    contracts: Vec<Box<str>>,
+    currencies: Vec<Currency>,
+    /// Per price book version, its price book among the distinct ones.
+    version_book: Vec<u32>,
+    version_number: Vec<i32>,
+    books: Vec<Box<str>>,
+}
+
+/// The columns of the row group that is being filled.
+struct RowGroup {
+    rows: u64,
+    source: TextColumn,
+    event_id: PlainColumn,
+    event_uuid: UuidColumn,
+    event_time: LongColumn,
+    meter: TextColumn,
+    account: TextColumn,
+    quantity: DecimalColumn,
+    amount: DecimalColumn,
+    currency: TextColumn,
+    legal_entity: TextColumn,
+    contract: TextColumn,
+    contract_line: TextColumn,
+    price_book: TextColumn,
+    price_book_version: IntegerColumn,
+    service_day: IntegerColumn,
+    billing_period_start: IntegerColumn,
+    dimensions: Vec<TextColumn>,
+}
+
+/// Numbers the distinct values of a sequence, in order of first appearance.
+fn number_distinct<T: Clone + Eq + std::hash::Hash>(values: impl Iterator<Item = T>) -> (Vec<u32>, Vec<T>) {
+    let mut known: HashMap<T, u32> = HashMap::new();
+    let mut distinct = Vec::new();
+    let numbers = values
+        .map(|value| {
+            let next = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
+            *known.entry(value.clone()).or_insert_with(|| {
+                distinct.push(value);
+                next
+            })
+        })
+        .collect();
+    (numbers, distinct)
+}
+
+impl Texts {
+    fn new(catalog: Arc<Catalog>) -> Self {
+        let lines = catalog.lines();
+        let (line_contract, contracts) =
+            number_distinct(lines.iter().map(|line| Box::from(line.contract.as_str())));
+        let (line_currency, currencies) = number_distinct(lines.iter().map(|line| line.currency));
+        let versions = catalog.price_book_versions();
+        let (version_book, books) =
+            number_distinct(versions.iter().map(|version| Box::from(version.price_book.as_str())));
+        Self {
+            sources: Vec::new(),
+            dimensions: vec![Vec::new(); catalog.dimensions().len()],
+            accounts: catalog.accounts().map(|account| Box::from(account.as_str())).collect(),
+            line_entity: lines.iter().map(|line| line.legal_entity).collect(),
+            version_number: versions
+                .iter()
+                .map(|version| i32::try_from(version.version).unwrap_or(i32::MAX))
+                .collect(),
+            line_contract,
+            line_currency,
+            contracts,
+            currencies,
+            version_book,
+            books,
+            catalog,
+        }
+    }
+
+    fn learn(&mut self, new: &NewTexts) {
+        self.sources.extend(new.sources.iter().cloned());
+        for (texts, new) in self.dimensions.iter_mut().zip(&new.dimensions) {
+            texts.extend(new.iter().cloned());
+        }
+    }
+}
+
+impl RatedUsageTable {
+    /// Begins the table.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when its file cannot be written.
+    pub fn create(output: &Output, catalog: Arc<Catalog>) -> std::result::Result<Self, AggregateError> {
+        let file = output.create_file("rated_usage/part-00000.parquet")?;
+        let path = file.path().to_owned();
+        let (file, columns) = begin_file(file, &arrow_schema(catalog.dimensions()), Vec::new())?;
+        let group = RowGroup::new(&columns).map_err(|error| parquet_error(&path, error))?;
+        let meters = catalog
+            .meters()
+            .iter()
+            .map(|meter| {
+                let decimals = if meter.aggregation.is_numeric() { meter.decimals } else { 0 };
+                MeterColumn {
+                    factor: power_of_ten(QUANTITY_SCALE.saturating_sub(decimals)).unwrap_or(1),
+                    counts_one: matches!(meter.aggregation, Aggregation::Count | Aggregation::Unique),
+                }
+            })
+            .collect();
+        let texts = Texts::new(catalog);
+        let written = RatedTotals::new(texts.currencies.clone());
+        Ok(Self { file, path, columns, group, texts, meters, written })
+    }
+
+    /// Appends the rated usages of a batch.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when they cannot be written, or an amount is out of range.
+    pub fn append(&mut self, decided: &DecidedBatch) -> std::result::Result<(), AggregateError> {
+        self.texts.learn(&decided.new_texts);
+        let added = self.written.add(decided, &self.texts.line_currency);
+        added.map_err(|Overflow| AggregateError::Overflow("sum of rated usage"))?;
+        self.append_rows(decided).map_err(|error| parquet_error(&self.path, error))
+    }
+
+    fn append_rows(&mut self, decided: &DecidedBatch) -> Result<()> {
+        self.group.extend(decided, &self.texts, &self.meters)?;
+        if self.group.rows >= ROW_GROUP_ROWS {
+            self.end_row_group()?;
+        }
+        Ok(())
+    }
+
+    fn end_row_group(&mut self) -> Result<()> {
+        let group = std::mem::replace(&mut self.group, RowGroup::new(&self.columns)?);
+        let mut writer = self.file.next_row_group()?;
+        for chunk in group.finish(&self.texts)? {
+            writer.append_column(&chunk.bytes, chunk.close)?;
+        }
+        writer.close()?;
+        self.file.inner_mut().flush()?;
+        Ok(())
+    }
+
+    /// Ends the table; what was written.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when it cannot be written.
+    pub fn finish(mut self) -> std::result::Result<RatedTotals, AggregateError> {
+        if self.group.rows > 0 {
+            self.end_row_group().map_err(|error| parquet_error(&self.path, error))?;
+        }
+        let file = self.file.into_inner().map_err(|error| parquet_error(&self.path, error))?;
+        file.finish()?;
+        Ok(self.written)
+    }
+}
+
+impl RatedTotals {
+    fn new(currencies: Vec<Currency>) -> Self {
+        Self { rows: 0, amounts: vec![Amount::ZERO; currencies.len()], currencies }
+    }
+
+    fn add(&mut self, decided: &DecidedBatch, line_currency: &[u32]) -> std::result::Result<(), Overflow> {
+        self.rows += decided.rated.rated.len() as u64;
+        for rated in &decided.rated.rated {
+            let sum =
+                self.amounts.get_mut(at(line_currency, rated.line as usize) as usize).ok_or(Overflow)?;
+            *sum = sum.checked_add(rated.amount).map_err(|_| Overflow)?;
+        }
+        Ok(())
+    }
+
+    /// Exact amounts by currency, in order of their codes.
+    #[must_use]
+    pub fn by_currency(&self) -> Vec<Money> {
+        let amounts = self.currencies.iter().zip(&self.amounts);
+        let mut sums: Vec<Money> =
+            amounts.map(|(currency, amount)| Money { amount: *amount, currency: *currency }).collect();
+        sums.sort_by_key(|money| money.currency);
+        sums
+    }
+}
+
+/// Adds up amounts of contract lines by currency, in order of currency codes.
+///
+/// # Errors
+/// [`Overflow`].
+pub(crate) fn sum_by_currency(
+    catalog: &Catalog,
+    amounts: impl Iterator<Item = (u32, Amount)>,
+) -> std::result::Result<Vec<Money>, Overflow> {
+    let mut sums: std::collections::BTreeMap<Currency, Amount> = std::collections::BTreeMap::new();
+    for (line, amount) in amounts {
+        let Some(line) = catalog.lines().get(line as usize) else { continue };
+        let sum = sums.entry(line.currency).or_default();
+        *sum = sum.checked_add(amount).map_err(|_| Overflow)?;
+    }
+    Ok(sums.into_iter().map(|(currency, amount)| Money { amount, currency }).collect())
+}
+
+impl RowGroup {
+    fn new(columns: &SchemaDescPtr) -> Result<Self> {
+        let column = |position: usize| -> ColumnDescPtr { columns.column(position) };
+        Ok(Self {
+            rows: 0,
+            source: TextColumn::new(column(0))?,
+            event_id: PlainColumn::new(column(1))?,
+            event_uuid: UuidColumn::new(column(2))?,
+            event_time: LongColumn::new(column(3))?,
+            meter: TextColumn::new(column(4))?,
+            account: TextColumn::new(column(5))?,
+            quantity: DecimalColumn::new(column(6))?,
+            amount: DecimalColumn::new(column(7))?,
+            currency: TextColumn::new(column(8))?,
+            legal_entity: TextColumn::new(column(9))?,
+            contract: TextColumn::new(column(10))?,
+            contract_line: TextColumn::new(column(11))?,
+            price_book: TextColumn::new(column(12))?,
+            price_book_version: IntegerColumn::new(column(13))?,
+            service_day: IntegerColumn::new(column(14))?,
+            billing_period_start: IntegerColumn::new(column(15))?,
+            dimensions: (FIRST_DIMENSION..columns.num_columns())
+                .map(|position| TextColumn::new(column(position)))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    fn extend(&mut self, decided: &DecidedBatch, texts: &Texts, meters: &[MeterColumn]) -> Result<()> {
+        let DecidedBatch { batch, rated, .. } = decided;
+        let events = || rated.event.iter().map(|event| *event as usize);
+        let usages = || rated.usage.iter().map(|usage| *usage as usize);
+        let columns = &batch.events;
+        self.rows += rated.rated.len() as u64;
+        self.source.extend(events().map(|event| at(&columns.source, event)))?;
+        self.event_id.extend(events().map(|event| {
+            columns.id_text.get(event).copied().flatten().map(|range| batch.text(range).as_bytes())
+        }))?;
+        self.event_uuid.extend(events().map(|event| match columns.id_text.get(event) {
+            Some(None) => columns.uuid.get(event),
+            _ => None,
+        }))?;
+        self.event_time.extend(events().map(|event| at(&columns.time, event)))?;
+        self.meter.extend(usages().map(|usage| u32::from(at(&batch.usages.meter, usage))))?;
+        self.account.extend(events().map(|event| at(&columns.account, event)))?;
+        self.quantity.extend(usages().map(|usage| {
+            match meters.get(usize::from(at(&batch.usages.meter, usage))) {
+                Some(meter) if !meter.counts_one => at(&batch.usages.measure, usage) * meter.factor,
+                Some(meter) => meter.factor,
+                None => 0,
+            }
+        }))?;
+        self.amount.extend(rated.rated.iter().map(|rated| rated.amount.units()))?;
+        let lines = || rated.rated.iter().map(|rated| rated.line as usize);
+        let versions = || rated.rated.iter().map(|rated| rated.price_book_version as usize);
+        self.currency.extend(lines().map(|line| at(&texts.line_currency, line)))?;
+        self.legal_entity.extend(lines().map(|line| at(&texts.line_entity, line)))?;
+        self.contract.extend(lines().map(|line| at(&texts.line_contract, line)))?;
+        self.contract_line.extend(rated.rated.iter().map(|rated| rated.line))?;
+        self.price_book.extend(versions().map(|version| at(&texts.version_book, version)))?;
+        self.price_book_version.extend(versions().map(|version| at(&texts.version_number, version)))?;
+        self.service_day.extend(rated.rated.iter().map(|rated| rated.service_day))?;
+        self.billing_period_start.extend(rated.rated.iter().map(|rated| rated.period_start))?;
+        for (column, values) in self.dimensions.iter_mut().zip(&batch.usages.dimensions) {
+            column.extend(usages().map(|usage| at(values, usage)))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, texts: &Texts) -> Result<Vec<FinishedChunk>> {
+        fn text(texts: &[Box<str>], number: u32) -> &str {
+            texts.get(number as usize).map_or("", |text| text)
+        }
+        let catalog = &texts.catalog;
+        let mut chunks = vec![
+            self.source.finish(|number| text(&texts.sources, number))?,
+            self.event_id.finish()?,
+            self.event_uuid.finish()?,
+            self.event_time.finish()?,
+            self.meter.finish(|number| {
+                catalog.meters().get(number as usize).map_or("", |meter| meter.id.as_str())
+            })?,
+            self.account.finish(|number| text(&texts.accounts, number))?,
+            self.quantity.finish()?,
+            self.amount.finish()?,
+            self.currency
+                .finish(|number| texts.currencies.get(number as usize).map_or("", Currency::code))?,
+            self.legal_entity.finish(|number| {
+                catalog.legal_entities().get(number as usize).map_or("", |entity| entity.id.as_str())
+            })?,
+            self.contract.finish(|number| text(&texts.contracts, number))?,
+            self.contract_line
+                .finish(|number| catalog.lines().get(number as usize).map_or("", |line| line.id.as_str()))?,
+            self.price_book.finish(|number| text(&texts.books, number))?,
+            self.price_book_version.finish()?,
+            self.service_day.finish()?,
+            self.billing_period_start.finish()?,
+        ];
+        for (column, values) in self.dimensions.into_iter().zip(&texts.dimensions) {
+            chunks.push(column.finish(|number| text(values, number))?);
+        }
+        Ok(chunks)
+    }
+}
+
+/// The value at a position that exists by construction.
+#[inline]
+fn at<T: Copy + Default>(column: &[T], position: usize) -> T {
+    column.get(position).copied().unwrap_or_default()
+}

@@ -1,0 +1,436 @@
+//! Running totals: every charge's usage and amount, updated event by event.
+//!
+//! For each usage it answers what the event costs: the difference it makes to the amount of its charge
+//! (RATE-1). The machine is synchronous and does no IO; it sees events in input order and takes time
+//! from the events alone, so the same events give the same totals (RATE-2). The amount of a charge does
+//! not depend on the order its events came in; the amounts of single events may.
+//!
+//! Most events continue the newest day of a charge whose price has not changed: a look-up, a checked
+//! addition and one evaluation of the price. All else - a new charge, another day, a price change within
+//! the period, a late event, a meter that does not sum - leaves that path.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rating::Overflow;
+use rating::catalog::{Catalog, Rate, Resolution};
+use schemas::date::Date;
+use schemas::meter::Aggregation;
+use schemas::money::{Amount, Money};
+use schemas::period::Period;
+use schemas::quarantine::UnratedReason;
+use schemas::timestamp::Timestamp;
+
+use crate::charge::{Charge, ChargeKey, EventUsage, Segment, add_event};
+use crate::charges::{Charges, Place, aggregation};
+use crate::dimension_values::DimensionValues;
+use crate::rated_usage_table::sum_by_currency;
+
+/// No charge.
+const NO_CHARGE: u32 = u32::MAX;
+
+/// The usage of one event under one meter.
+#[derive(Clone, Copy, Debug)]
+pub struct MeteredUsage<'a> {
+    /// The account, as a position in the catalog.
+    pub account: u32,
+    /// The meter, as a position in the catalog.
+    pub meter: u16,
+    /// Event time.
+    pub time: Timestamp,
+    /// Quantity, as a count of the meter's `10^-decimals`; for distinct values their hash.
+    pub measure: i128,
+    /// Price or amount that came with the event, in `10^-18`.
+    pub event_price: i128,
+    /// Where the rest of the event is.
+    pub details: &'a dyn UsageDetails,
+}
+
+/// What is asked of an event only where a price or a meter depends on it.
+pub trait UsageDetails: std::fmt::Debug {
+    /// The value of a dimension of the catalog, as a number of [`DimensionValues`].
+    fn dimension(&self, dimension: usize) -> u32;
+
+    /// The event's source and id, which decide between equal event times.
+    fn identity(&self) -> (String, String);
+}
+
+/// How an event's usage was rated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RatedEvent {
+    /// What the event changes in the amount of its charge.
+    pub amount: Amount,
+    /// Contract line, as a position in the catalog.
+    pub line: u32,
+    /// Price book version, as a position in the catalog.
+    pub price_book_version: u32,
+    /// Day of use, as days since 1970.
+    pub service_day: i32,
+    /// First day of the billing period, as days since 1970.
+    pub period_start: i32,
+}
+
+/// All charges, and how to find them.
+#[derive(Debug)]
+pub struct RunningTotals {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) charges: Charges,
+    /// Per account and meter, the charge met last.
+    newest: Vec<u32>,
+    by_key: HashMap<ChargeKey, u32>,
+    /// Combinations of dimension values, by their numbers; combination 0 is none.
+    groups: HashMap<Box<[u32]>, u32>,
+    /// Distinct values: per charge and value, the earliest event time.
+    distinct: hashbrown::HashMap<(u32, i128), i64>,
+    /// Per charge, date and segment of a `latest` meter, the event that counts: its id and source.
+    latest: HashMap<(u32, i32, u32), (String, String)>,
+}
+
+/// What applies to a usage, within its billing period.
+#[derive(Clone, Copy, Debug)]
+struct Applicable {
+    terms: u32,
+    price_book_version: u32,
+    rate: u32,
+    holds: Period,
+    line: u32,
+    period_start: i32,
+}
+
+impl RunningTotals {
+    /// No usage yet.
+    #[must_use]
+    pub fn new(catalog: Arc<Catalog>) -> Self {
+        let slots = catalog.accounts().len() * catalog.meters().len();
+        Self {
+            newest: vec![NO_CHARGE; slots],
+            catalog,
+            charges: Charges::default(),
+            by_key: HashMap::new(),
+            groups: HashMap::new(),
+            distinct: hashbrown::HashMap::default(),
+            latest: HashMap::new(),
+        }
+    }
+
+    /// Number of charges.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.charges.charges.len()
+    }
+
+    /// Are there no charges?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.charges.charges.is_empty()
+    }
+
+    /// Exact amounts of all charges by currency, in order of their codes.
+    ///
+    /// # Errors
+    /// [`Overflow`].
+    pub fn by_currency(&self) -> Result<Vec<Money>, Overflow> {
+        let amounts = self.charges.charges.iter().map(|charge| (charge.key.line, charge.amount));
+        sum_by_currency(&self.catalog, amounts)
+    }
+
+    /// The charge that rating a usage will look at first. Loading it does not wait for other loads.
+    #[inline]
+    #[must_use]
+    pub fn aim(&self, account: u32, meter: u16) -> u32 {
+        self.newest.get(self.slot(account, meter)).copied().unwrap_or(NO_CHARGE)
+    }
+
+    /// Loads the charge that [`RunningTotals::aim`] gave.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, charge: u32) -> u32 {
+        self.charges.charges.get(charge as usize).map_or(0, |charge| charge.rate ^ charge.day.segment)
+    }
+
+    #[inline]
+    fn slot(&self, account: u32, meter: u16) -> usize {
+        account as usize * self.catalog.meters().len() + usize::from(meter)
+    }
+
+    /// Counts and rates a usage.
+    ///
+    /// # Errors
+    /// Why it has no price. It is not counted then.
+    #[inline]
+    pub fn rate(
+        &mut self,
+        usage: &MeteredUsage<'_>,
+        values: &DimensionValues,
+    ) -> Result<RatedEvent, UnratedReason> {
+        let slot = self.slot(usage.account, usage.meter);
+        let newest = self.newest.get(slot).copied().unwrap_or(NO_CHARGE);
+        if let Some(charge) = self.charges.charges.get_mut(newest as usize)
+            && charge.day_holds.contains(usage.time)
+            && let Some(rate) = self.catalog.rates().get(charge.rate as usize)
+            && rate.group.is_empty()
+        {
+            let aggregation = aggregation(&self.catalog, usage.meter);
+            if matches!(aggregation, Aggregation::Sum | Aggregation::Count) {
+                let amount = continue_newest_day(charge, rate, aggregation, usage);
+                let amount = amount.map_err(|Overflow| UnratedReason::AmountOverflow)?;
+                return Ok(rated(charge, amount, charge.day.date));
+            }
+        }
+        self.rate_elsewhere(usage, values, slot, newest)
+    }
+
+    /// Counts and rates a usage that does not simply continue the newest day of its charge.
+    #[inline(never)]
+    fn rate_elsewhere(
+        &mut self,
+        usage: &MeteredUsage<'_>,
+        values: &DimensionValues,
+        slot: usize,
+        newest: u32,
+    ) -> Result<RatedEvent, UnratedReason> {
+        let catalog = Arc::clone(&self.catalog);
+        let applicable = match self.charges.charges.get(newest as usize) {
+            Some(charge) if charge.holds.contains(usage.time) => self.applicable_like(charge),
+            _ => applicable(&catalog, usage)?,
+        };
+        let rate = catalog.rates().get(applicable.rate as usize).ok_or(UnratedReason::NoRate)?;
+        let numbers: Box<[u32]> =
+            rate.group.iter().map(|dimension| usage.details.dimension(*dimension)).collect();
+        let texts: Vec<Option<&str>> = rate
+            .group
+            .iter()
+            .zip(&numbers)
+            .map(|(dimension, number)| values.text(*dimension, *number))
+            .collect();
+        let key = ChargeKey {
+            account: usage.account,
+            line: applicable.line,
+            meter: usage.meter,
+            period_start: applicable.period_start,
+            group: self.group(numbers),
+        };
+        let known = self.by_key.get(&key).copied();
+        let segment = match known.and_then(|charge| self.charges.segment_at(charge, usage.time)) {
+            Some(segment) => segment,
+            None => self.new_segment(&catalog, key, applicable, rate, &texts)?,
+        };
+        let (date, day) = day_of(&catalog, key.line, usage.time);
+        let place = Place { segment, date: date.days(), day_holds: day.intersection(&applicable.holds) };
+        let position = match known {
+            Some(position) => position,
+            None => {
+                let position = self.charges.open(key, place).ok_or(UnratedReason::AmountOverflow)?;
+                self.by_key.insert(key, position);
+                position
+            }
+        };
+        if let Some(newest) = self.newest.get_mut(slot) {
+            *newest = position;
+        }
+        let amount = self.count(&catalog, position, place, rate, usage);
+        let amount = amount.map_err(|Overflow| UnratedReason::AmountOverflow)?;
+        Ok(RatedEvent {
+            amount,
+            line: key.line,
+            price_book_version: applicable.price_book_version,
+            service_day: place.date,
+            period_start: key.period_start,
+        })
+    }
+
+    /// What applies in the newest segment of a charge.
+    fn applicable_like(&self, charge: &Charge) -> Applicable {
+        let segment = self.charges.segments.get(charge.day.segment as usize);
+        Applicable {
+            terms: segment.map_or(0, |segment| segment.contract_terms),
+            price_book_version: charge.price_book_version,
+            rate: charge.rate,
+            holds: charge.holds,
+            line: charge.key.line,
+            period_start: charge.key.period_start,
+        }
+    }
+
+    fn group(&mut self, numbers: Box<[u32]>) -> u32 {
+        if numbers.is_empty() {
+            return 0;
+        }
+        let next = u32::try_from(self.groups.len() + 1).unwrap_or(u32::MAX);
+        *self.groups.entry(numbers).or_insert(next)
+    }
+
+    fn new_segment(
+        &mut self,
+        catalog: &Catalog,
+        key: ChargeKey,
+        applicable: Applicable,
+        rate: &Rate,
+        texts: &[Option<&str>],
+    ) -> Result<u32, UnratedReason> {
+        let line = catalog.lines().get(key.line as usize).ok_or(UnratedReason::NoContractLine)?;
+        let start = Date::from_days(key.period_start);
+        let (_, end) = line.cycle.period_of(start);
+        let days = catalog.active_days(applicable.terms, start, end).ok_or(UnratedReason::NoContractLine)?;
+        let version = catalog.price_book_versions().get(applicable.price_book_version as usize);
+        let segment = Segment {
+            holds: applicable.holds,
+            rate: applicable.rate,
+            contract_terms: applicable.terms,
+            price_book_version: applicable.price_book_version,
+            resets: version.is_some_and(|version| version.resets_tiers),
+            terms: rate.price.terms(texts, &days)?,
+        };
+        self.charges.add_segment(segment).ok_or(UnratedReason::AmountOverflow)
+    }
+
+    fn count(
+        &mut self,
+        catalog: &Catalog,
+        position: u32,
+        place: Place,
+        rate: &Rate,
+        usage: &MeteredUsage<'_>,
+    ) -> Result<Amount, Overflow> {
+        let time = usage.time.micros();
+        let amount = rate.price.event_amount(usage.measure, usage.event_price)?;
+        let event = EventUsage { quantity: usage.measure, amount, is_latest: false };
+        match aggregation(catalog, usage.meter) {
+            Aggregation::Sum | Aggregation::Count | Aggregation::Max | Aggregation::Min => {
+                self.charges.add(catalog, position, place, time, &event, &event)
+            }
+            Aggregation::Unique => self.count_distinct(catalog, position, place, usage),
+            Aggregation::Latest => self.count_latest(catalog, position, place, usage, event),
+        }
+    }
+
+    /// A value counts on the earliest day it appeared. A late event can move it there.
+    fn count_distinct(
+        &mut self,
+        catalog: &Catalog,
+        position: u32,
+        place: Place,
+        usage: &MeteredUsage<'_>,
+    ) -> Result<Amount, Overflow> {
+        let time = usage.time.micros();
+        let earliest = self.distinct.get(&(position, usage.measure)).copied();
+        let new = EventUsage { quantity: 1, amount: Amount::ZERO, is_latest: false };
+        let known = EventUsage { quantity: 0, ..new };
+        let amount = match earliest {
+            None => self.charges.add(catalog, position, place, time, &new, &new)?,
+            Some(earliest)
+                if earliest <= time || place.day_holds.contains(Timestamp::from_micros(earliest)) =>
+            {
+                self.charges.add(catalog, position, place, time, &known, &known)?
+            }
+            Some(earliest) => {
+                let earliest = Timestamp::from_micros(earliest);
+                let before =
+                    self.charges.charges.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
+                let (date, _) = day_of(catalog, self.line_of(position), earliest);
+                self.charges.add(catalog, position, place, time, &known, &new)?;
+                self.charges.move_distinct_value(catalog, position, date.days(), earliest)?;
+                let after =
+                    self.charges.charges.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
+                after.checked_sub(before).map_err(|_| Overflow)?
+            }
+        };
+        let earliest = earliest.map_or(time, |earliest| earliest.min(time));
+        self.distinct.insert((position, usage.measure), earliest);
+        Ok(amount)
+    }
+
+    fn line_of(&self, position: u32) -> u32 {
+        self.charges.charges.get(position as usize).map_or(0, |charge| charge.key.line)
+    }
+
+    /// The latest event counts, by event time, then by id, then by source.
+    fn count_latest(
+        &mut self,
+        catalog: &Catalog,
+        position: u32,
+        place: Place,
+        usage: &MeteredUsage<'_>,
+        event: EventUsage,
+    ) -> Result<Amount, Overflow> {
+        let time = usage.time.micros();
+        let (source, id) = usage.details.identity();
+        let identity = (id, source);
+        let key = (position, place.date, place.segment);
+        let same_day = |day: &&crate::charge::Day| day.date == place.date && day.segment == place.segment;
+        let last_of_day = self.charges.days_of(position).find(same_day).map(|day| day.last);
+        let is_latest_of_day = match (last_of_day, self.latest.get(&key)) {
+            (Some(last), Some(latest)) => (time, &identity) > (last, latest),
+            _ => true,
+        };
+        let charge = self.charges.charges.get(position as usize).ok_or(Overflow)?;
+        let is_latest =
+            is_latest_of_day && (place.segment != charge.day.segment || place.date >= charge.day.date);
+        let in_total = EventUsage { is_latest, ..event };
+        let in_day = EventUsage { is_latest: is_latest_of_day, ..event };
+        let amount = self.charges.add(catalog, position, place, time, &in_total, &in_day)?;
+        if is_latest_of_day {
+            self.latest.insert(key, identity);
+        }
+        Ok(amount)
+    }
+}
+
+/// Adds an event to the newest day of a charge; the difference it makes to the charge's amount.
+#[inline]
+fn continue_newest_day(
+    charge: &mut Charge,
+    rate: &Rate,
+    aggregation: Aggregation,
+    usage: &MeteredUsage<'_>,
+) -> Result<Amount, Overflow> {
+    let amount = rate.price.event_amount(usage.measure, usage.event_price)?;
+    let event = EventUsage { quantity: usage.measure, amount, is_latest: false };
+    let in_total = add_event(aggregation, &charge.usage, &event)?;
+    let in_day = add_event(aggregation, &charge.day.usage, &event)?;
+    let priced = rate.price.amount(charge.terms, &in_total)?;
+    let total = charge.base.checked_add(priced).map_err(|_| Overflow)?;
+    let difference = total.checked_sub(charge.amount).map_err(|_| Overflow)?;
+    charge.usage = in_total;
+    charge.day = charge.day.with(in_day, usage.time.micros());
+    charge.amount = total;
+    Ok(difference)
+}
+
+#[inline]
+const fn rated(charge: &Charge, amount: Amount, date: i32) -> RatedEvent {
+    RatedEvent {
+        amount,
+        line: charge.key.line,
+        price_book_version: charge.price_book_version,
+        service_day: date,
+        period_start: charge.key.period_start,
+    }
+}
+
+/// What the catalog says of a usage, limited to its billing period.
+fn applicable(catalog: &Catalog, usage: &MeteredUsage<'_>) -> Result<Applicable, UnratedReason> {
+    let Resolution { terms, price_book_version, rate, holds } =
+        catalog.resolve(usage.account, usage.meter, usage.time)?;
+    let line = catalog.terms().get(terms as usize).ok_or(UnratedReason::NoContractLine)?.line;
+    let document = catalog.lines().get(line as usize).ok_or(UnratedReason::NoContractLine)?;
+    let entity = catalog.legal_entities().get(document.legal_entity as usize);
+    let zone = &entity.ok_or(UnratedReason::NoContractLine)?.timezone;
+    let (start, end) = document.cycle.period_of(zone.day_of(usage.time).0);
+    let period = Period { start: zone.start_of(start), end: zone.start_of(end) };
+    Ok(Applicable {
+        terms,
+        price_book_version,
+        rate,
+        holds: holds.intersection(&period),
+        line,
+        period_start: start.days(),
+    })
+}
+
+/// The day of a time, in the time zone of a contract line's legal entity.
+pub(crate) fn day_of(catalog: &Catalog, line: u32, time: Timestamp) -> (Date, Period) {
+    let entity = catalog.lines().get(line as usize).map(|line| line.legal_entity);
+    let entity = entity.and_then(|entity| catalog.legal_entities().get(entity as usize));
+    entity.map_or_else(|| (Date::from_days(0), Period::ALWAYS), |entity| entity.timezone.day_of(time))
+}

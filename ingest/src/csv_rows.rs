@@ -1,0 +1,250 @@
+//! Rows of CSV files as usage events, by a declared mapping.
+
+use schemas::csv_mapping::{CsvEventId, CsvField, CsvMapping, EpochUnit};
+use schemas::decimal::Decimal;
+use schemas::quarantine::RejectReason;
+use schemas::time_zone::TimeZone;
+use schemas::timestamp::Timestamp;
+use schemas::usage_event::SPECVERSION;
+
+use crate::decoder::{DecoderState, span};
+use crate::event_batch::EventBatch;
+use crate::event_parser::{ParsedEvent, Token};
+use crate::json::{Fault, canonical_number, number};
+use crate::key_tree::Attribute;
+use crate::keyed_hash::{ValueKind, leaf, seeded};
+use crate::metering::{MeteringPlan, Slot};
+use crate::scan::PADDING;
+
+/// A CSV mapping, bound to the columns of one file.
+#[derive(Debug)]
+pub struct CsvColumns {
+    delimiter: u8,
+    width: usize,
+    file: String,
+    null_values: Vec<String>,
+    source: FieldSource,
+    id: Option<usize>,
+    event_type: FieldSource,
+    subject: FieldSource,
+    time: usize,
+    timezone: Option<TimeZone>,
+    epoch: Option<EpochUnit>,
+    data: Vec<Property>,
+}
+
+#[derive(Debug)]
+enum FieldSource {
+    Column(usize),
+    Value(String),
+}
+
+#[derive(Debug)]
+struct Property {
+    column: usize,
+    name: String,
+    slot: Option<Slot>,
+}
+
+/// A mapping names columns that a file does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no column {missing:?}, which the csv_mapping \"{mapping}\" reads; the file has {present}")]
+pub struct MissingColumn {
+    mapping: String,
+    missing: String,
+    present: String,
+}
+
+impl CsvColumns {
+    /// Binds a mapping to the header of a file.
+    ///
+    /// # Errors
+    /// [`MissingColumn`].
+    pub fn bind(
+        mapping: &CsvMapping,
+        plan: &MeteringPlan,
+        file: &str,
+        header: &[String],
+    ) -> Result<Self, MissingColumn> {
+        let column = |name: &String| {
+            header.iter().position(|column| column == name).ok_or_else(|| MissingColumn {
+                mapping: mapping.id.to_string(),
+                missing: name.clone(),
+                present: header.join(", "),
+            })
+        };
+        let field = |field: &CsvField| match field {
+            CsvField::Column(name) => column(name).map(FieldSource::Column),
+            CsvField::Value(text) => Ok(FieldSource::Value(text.clone())),
+        };
+        let property = |(name, source): (&String, &String)| {
+            let slot = plan.member(0, name.as_bytes()).and_then(|node| plan.slot_at(node));
+            Ok(Property { column: column(source)?, name: name.clone(), slot })
+        };
+        Ok(Self {
+            delimiter: u8::try_from(mapping.delimiter).unwrap_or(b','),
+            width: header.len(),
+            file: file.to_owned(),
+            null_values: mapping.null_values.clone(),
+            source: field(&mapping.source)?,
+            id: match &mapping.event_id {
+                CsvEventId::Column(name) => Some(column(name)?),
+                CsvEventId::FileAndLine => None,
+            },
+            event_type: field(&mapping.event_type)?,
+            subject: field(&mapping.subject)?,
+            time: column(&mapping.time.column)?,
+            timezone: mapping.time.timezone.clone(),
+            epoch: mapping.time.epoch,
+            data: mapping.data.iter().map(property).collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub(crate) const fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
+    /// Fills the parsed event from the fields of a row.
+    fn fill(
+        &self,
+        seeds: &Seeds,
+        event: &mut ParsedEvent,
+        fields: &[&str],
+        line: u64,
+    ) -> Result<(), Box<Fault>> {
+        event.clear();
+        if fields.len() != self.width {
+            let detail = format!("the row has {} fields, the header {}", fields.len(), self.width);
+            return Err(Fault::of(RejectReason::MalformedCsv, detail));
+        }
+        let at = |column: usize| {
+            let text = fields.get(column).copied().unwrap_or_default();
+            (!text.is_empty() && !self.null_values.iter().any(|null| null == text)).then_some(text)
+        };
+        let of = |source: &'_ FieldSource| match source {
+            FieldSource::Column(column) => at(*column).map(ToOwned::to_owned),
+            FieldSource::Value(text) => Some(text.clone()),
+        };
+        let attribute = |event: &mut ParsedEvent, which, name: &str, text: Option<String>| {
+            let token = text.as_ref().map_or_else(Token::default, |text| event.keep_text(text.as_bytes()));
+            event.set_attribute(which, token);
+            if let Some(text) = text.filter(|_| matches!(which, Attribute::Type | Attribute::Subject)) {
+                let content = leaf(seeds.attribute(name), ValueKind::Text, text.as_bytes());
+                event.content = event.content.wrapping_add(content);
+            }
+        };
+        attribute(event, Attribute::Specversion, "specversion", Some(SPECVERSION.to_owned()));
+        let id = match self.id {
+            Some(column) => at(column).map(ToOwned::to_owned),
+            None => Some(format!("{}:{line}", self.file)),
+        };
+        attribute(event, Attribute::Id, "id", id);
+        attribute(event, Attribute::Source, "source", of(&self.source));
+        attribute(event, Attribute::Type, "type", of(&self.event_type));
+        attribute(event, Attribute::Subject, "subject", of(&self.subject));
+        for property in &self.data {
+            let Some(text) = at(property.column) else { continue };
+            let bytes = text.as_bytes();
+            let is_number = number(bytes, 0).is_ok_and(|number| number.end == bytes.len());
+            let (kind, canonical) = if is_number {
+                (ValueKind::Number, canonical_number(bytes))
+            } else {
+                (ValueKind::Text, bytes.to_vec())
+            };
+            let token = event.keep_text(&canonical);
+            if let Some(slot) = property.slot {
+                event.set_slot(slot, token);
+            }
+            let content = leaf(seeded(seeds.data, property.name.as_bytes()), kind, &canonical);
+            event.content = event.content.wrapping_add(content);
+        }
+        let time = match at(self.time) {
+            Some(text) => Some(self.time(text)?.to_string()),
+            None => None,
+        };
+        attribute(event, Attribute::Time, "time", time);
+        Ok(())
+    }
+
+    fn time(&self, text: &str) -> Result<Timestamp, Box<Fault>> {
+        if let Some(unit) = self.epoch {
+            let decimals = match unit {
+                EpochUnit::Seconds => 6,
+                EpochUnit::Milliseconds => 3,
+                EpochUnit::Microseconds => 0,
+            };
+            let micros = Decimal::parse_scaled(text.as_bytes(), decimals)
+                .map_err(|error| error.to_string())
+                .and_then(|micros| i64::try_from(micros).map_err(|_| "too large".to_owned()));
+            return micros
+                .map(Timestamp::from_micros)
+                .map_err(|error| Fault::of(RejectReason::BadTime, format!("time is {text:?}, {error}")));
+        }
+        let parsed = match (&self.timezone, Timestamp::parse_local_as_utc(text.as_bytes())) {
+            (Some(zone), Ok(local)) => Ok(zone.from_local(local)),
+            _ => text.parse(),
+        };
+        parsed.map_err(|error| Fault::of(RejectReason::BadTime, format!("time is {text:?}, {error}")))
+    }
+}
+
+/// Seeds of the content hash, the same as for JSON.
+struct Seeds {
+    data: u64,
+    event_type: u64,
+    subject: u64,
+}
+
+impl Seeds {
+    fn attribute(&self, name: &str) -> u64 {
+        if name == "type" { self.event_type } else { self.subject }
+    }
+}
+
+/// Decodes the rows in a batch's bytes.
+pub(crate) fn decode(
+    decoder: &mut DecoderState,
+    plan: &MeteringPlan,
+    columns: &CsvColumns,
+    bytes: &[u8],
+    batch: &mut EventBatch,
+) {
+    let seeds = Seeds {
+        data: decoder.parser.attribute_seed("data"),
+        event_type: decoder.parser.attribute_seed("type"),
+        subject: decoder.parser.attribute_seed("subject"),
+    };
+    let content = bytes.get(..bytes.len().saturating_sub(PADDING)).unwrap_or_default();
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(columns.delimiter)
+        .from_reader(content);
+    let mut row = csv::ByteRecord::new();
+    loop {
+        let (start, line) = (reader.position().byte(), reader.position().line());
+        // The reader is over a slice in memory, and rows of any length and bytes are allowed.
+        if !reader.read_byte_record(&mut row).unwrap_or(false) {
+            return;
+        }
+        let start = row.position().map_or(start, csv::Position::byte);
+        let line = row.position().map_or(line, csv::Position::line);
+        batch.received += 1;
+        let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut end = place(reader.position().byte());
+        while end > place(start) && matches!(content.get(end - 1), Some(b'\n' | b'\r')) {
+            end -= 1;
+        }
+        let span = span(place(start), end, u32::try_from(line - 1).unwrap_or(u32::MAX));
+        let fields: Result<Vec<&str>, _> = row.iter().map(std::str::from_utf8).collect();
+        let line = batch.origin.line + line - 1;
+        let filled = match &fields {
+            Ok(fields) => columns.fill(&seeds, &mut decoder.parser.event, fields, line),
+            Err(_) => {
+                decoder.parser.event.clear();
+                Err(Fault::of(RejectReason::InvalidUtf8, "the bytes are not UTF-8".to_owned()))
+            }
+        };
+        decoder.accept_or_reject(plan, bytes, span, filled, batch);
+    }
+}

@@ -1,0 +1,614 @@
+//! Makes columns of records: each is parsed, validated and read by the meters of its type, or
+//! refused with a reason. Decoders run in parallel and share nothing but the plan and the accounts.
+
+use std::sync::Arc;
+
+use schemas::decimal::{Decimal, DecimalError, power_of_ten};
+use schemas::id::{ID_BYTES_MAX, check_id};
+use schemas::money::AMOUNT_SCALE;
+use schemas::quarantine::RejectReason;
+use schemas::timestamp::{Timestamp, TimestampError};
+use schemas::usage_event::{EVENT_TIME_END, EVENT_TIME_MIN, SPECVERSION};
+
+use crate::csv_rows::CsvColumns;
+use crate::event_batch::{
+    EventBatch, EventColumns, NO_VALUE, ReadAttributes, Reject, Span, TextRange, UNKNOWN_ACCOUNT,
+};
+use crate::event_parser::{EventParser, ParsedEvent, Token, TokenKind, token};
+use crate::event_time::EventTimeReader;
+use crate::interner::{Interned, Interner};
+use crate::json::{Fault, canonical_number, skip_space};
+use crate::key_tree::Attribute;
+use crate::keyed_hash::{HashKey, IdentityKey, ValueKind, leaf};
+use crate::metering::{EventPricePlan, EventTypePlan, MeterPlan, MeterValue, MeteringPlan, PropertyTest};
+use crate::uuid::parse_uuid;
+
+/// How the records of a batch lie in its bytes.
+#[derive(Clone, Debug)]
+pub enum Records {
+    /// One JSON object per line.
+    Lines,
+    /// JSON values at these places.
+    Values(Vec<Span>),
+    /// Rows of a CSV file with these columns.
+    Rows(Arc<CsvColumns>),
+}
+
+/// Turns the bytes of batches into columns.
+#[derive(Debug)]
+pub struct Decoder {
+    plan: Arc<MeteringPlan>,
+    accounts: Arc<Interner>,
+    state: DecoderState,
+}
+
+/// What changes while decoding; the plan and the accounts are shared and do not.
+#[derive(Debug)]
+pub(crate) struct DecoderState {
+    number: usize,
+    key: HashKey,
+    pub(crate) parser: EventParser,
+    sources: Interner,
+    /// For every known source, the key of its ids.
+    id_keys: Vec<IdentityKey>,
+    /// Key of distinct values, whatever their JSON type: `42` and `"42"` are one.
+    value_key: IdentityKey,
+    event_types: Interner,
+    /// For every known event type, its position in the plan.
+    plan_of_type: Vec<Option<usize>>,
+    dimensions: Vec<Interner>,
+    times: EventTimeReader,
+    time_seed: u64,
+}
+
+impl Decoder {
+    /// A decoder. `accounts` numbers the accounts of the catalog.
+    #[must_use]
+    pub fn new(number: usize, plan: Arc<MeteringPlan>, accounts: Arc<Interner>, key: HashKey) -> Self {
+        let parser = EventParser::new(&plan, key.content_root());
+        let seed = key.content_root();
+        let state = DecoderState {
+            number,
+            key,
+            sources: Interner::new(seed),
+            id_keys: Vec::new(),
+            value_key: key.within(b""),
+            event_types: Interner::new(seed),
+            plan_of_type: Vec::new(),
+            dimensions: plan.dimensions().iter().map(|_| Interner::new(seed)).collect(),
+            times: EventTimeReader::default(),
+            time_seed: parser.attribute_seed("time"),
+            parser,
+        };
+        Self { plan, accounts, state }
+    }
+
+    /// Decodes the bytes of a batch into its columns.
+    pub fn decode(&mut self, batch: &mut EventBatch, records: &Records) {
+        let plan: &MeteringPlan = &self.plan;
+        let state = &mut self.state;
+        batch.decoder = state.number;
+        // The bytes are lent out, so that columns can be filled while they are read.
+        let bytes = std::mem::take(&mut batch.bytes);
+        state.parser.event.unescaped.clear();
+        let is_utf8 = simdutf8::basic::from_utf8(&bytes).is_ok();
+        match records {
+            Records::Lines => state.lines(plan, &bytes, is_utf8, batch),
+            Records::Values(spans) => {
+                for span in spans {
+                    state.record(plan, &bytes, *span, is_utf8, batch);
+                }
+            }
+            Records::Rows(columns) => crate::csv_rows::decode(state, plan, columns, &bytes, batch),
+        }
+        find_accounts(&self.accounts, &bytes, &state.parser.event.unescaped, &mut batch.events);
+        std::mem::swap(&mut batch.unescaped, &mut state.parser.event.unescaped);
+        batch.bytes = bytes;
+    }
+}
+
+impl DecoderState {
+    fn lines(&mut self, plan: &MeteringPlan, bytes: &[u8], is_utf8: bool, batch: &mut EventBatch) {
+        let content = bytes.get(..bytes.len().saturating_sub(crate::scan::PADDING)).unwrap_or_default();
+        let mut start = 0;
+        let ends = memchr::memchr_iter(b'\n', content).chain(std::iter::once(content.len()));
+        for (line, end) in (0u32..).zip(ends) {
+            let span = span(start, end, line);
+            start = end + 1;
+            if span.length > 0 && skip_space(bytes, span.start as usize) < end {
+                self.record(plan, bytes, span, is_utf8, batch);
+            }
+        }
+    }
+
+    /// Decodes one JSON value.
+    fn record(
+        &mut self,
+        plan: &MeteringPlan,
+        bytes: &[u8],
+        span: Span,
+        is_utf8: bool,
+        batch: &mut EventBatch,
+    ) {
+        batch.received += 1;
+        let (start, end) = (span.start as usize, (span.start + span.length) as usize);
+        if !is_utf8 && simdutf8::basic::from_utf8(bytes.get(start..end).unwrap_or_default()).is_err() {
+            self.parser.event.clear();
+            let fault = Fault::at(RejectReason::InvalidUtf8, "the bytes are not UTF-8", start);
+            self.reject(bytes, span, fault, batch);
+            return;
+        }
+        let parsed = self.parser.parse(plan, bytes, start).and_then(|after| {
+            let after = skip_space(bytes, after);
+            if after < end { Err(Fault::malformed("something follows the event", after)) } else { Ok(after) }
+        });
+        // White space of JSON includes line ends: a value may not reach into the next line.
+        let parsed = parsed.and_then(|after| {
+            let within = bytes.get(end..after).is_none_or(|rest| rest.iter().all(u8::is_ascii_whitespace));
+            if within { Ok(()) } else { Err(Fault::malformed("the event does not end with its line", end)) }
+        });
+        self.accept_or_reject(plan, bytes, span, parsed, batch);
+    }
+
+    /// Adds the parsed event to the columns, or what is wrong with it to the rejects.
+    pub(crate) fn accept_or_reject(
+        &mut self,
+        plan: &MeteringPlan,
+        bytes: &[u8],
+        span: Span,
+        parsed: Result<(), Box<Fault>>,
+        batch: &mut EventBatch,
+    ) {
+        let usages = batch.usages.len();
+        if let Err(fault) = parsed.and_then(|()| self.accept(plan, bytes, span, batch)) {
+            batch.usages.meter.truncate(usages);
+            batch.usages.measure.truncate(usages);
+            batch.usages.event_price.truncate(usages);
+            batch.usages.dimensions.iter_mut().for_each(|column| column.truncate(usages));
+            self.reject(bytes, span, fault, batch);
+        }
+    }
+
+    #[inline]
+    fn accept(
+        &mut self,
+        plan: &MeteringPlan,
+        bytes: &[u8],
+        span: Span,
+        batch: &mut EventBatch,
+    ) -> Result<(), Box<Fault>> {
+        let event = &self.parser.event;
+        let specversion = event.attribute(Attribute::Specversion);
+        let is_text = matches!(specversion.kind, TokenKind::Text | TokenKind::UnescapedText);
+        if !is_text || event.bytes(bytes, specversion) != SPECVERSION.as_bytes() {
+            return Err(Fault::of(
+                RejectReason::UnsupportedSpecversion,
+                format!("specversion is {}, not \"1.0\"", self.show(bytes, specversion)),
+            ));
+        }
+        let id = self.required(bytes, Attribute::Id, "id", RejectReason::MissingId)?;
+        let source = self.required(bytes, Attribute::Source, "source", RejectReason::MissingSource)?;
+        let event_type = self.required(bytes, Attribute::Type, "type", RejectReason::MissingType)?;
+        let subject = self.required(bytes, Attribute::Subject, "subject", RejectReason::MissingSubject)?;
+        let time = event.attribute(Attribute::Time);
+        if matches!(time.kind, TokenKind::Absent | TokenKind::Null) {
+            return Err(Fault::of(RejectReason::MissingTime, "the event has no time".to_owned()));
+        }
+
+        let id_bytes = event.bytes(bytes, id);
+        let uuid = parse_uuid(id_bytes);
+        if uuid.is_none() {
+            check_attribute("id", id_bytes)?;
+        }
+        let (id_keys, key) = (&mut self.id_keys, &self.key);
+        let source_number = intern_attribute(&mut self.sources, "source", event, bytes, source, |text| {
+            id_keys.push(key.within(text.as_bytes()));
+            batch.new_texts.sources.push(text.into());
+        })?;
+        let id_key = self.id_keys.get(source_number as usize).copied().unwrap_or(self.value_key);
+        let identity = match &uuid {
+            Some(uuid) => id_key.uuid(*uuid),
+            None => id_key.text(id_bytes),
+        };
+        let plan_of_type = &mut self.plan_of_type;
+        let type_number =
+            intern_attribute(&mut self.event_types, "type", event, bytes, event_type, |text| {
+                plan_of_type.push(plan.event_types().iter().position(|plan| plan.name == text));
+                batch.new_texts.event_types.push(text.into());
+            })?;
+        let subject_text = event.bytes(bytes, subject);
+        if !is_plain(subject_text) {
+            check_attribute("subject", subject_text)?;
+        }
+        let time = self.time(bytes, time)?;
+        let event = &self.parser.event;
+        let sampledrate = event.attribute(Attribute::Sampledrate);
+        if sampledrate.kind != TokenKind::Absent && event.bytes(bytes, sampledrate) != b"1" {
+            return Err(Fault::of(
+                RejectReason::SampledTelemetry,
+                format!(
+                    "sampledrate is {}: only every so many events were sent",
+                    self.show(bytes, sampledrate)
+                ),
+            ));
+        }
+
+        let type_plan = self.plan_of_type.get(type_number as usize).copied().flatten();
+        let type_plan = type_plan.and_then(|position| plan.event_types().get(position));
+        if let Some(type_plan) = type_plan {
+            self.meter(plan, bytes, type_plan, batch)?;
+        }
+
+        let event = &self.parser.event;
+        let instant = leaf(self.time_seed, ValueKind::Instant, &time.micros().to_le_bytes());
+        let columns = &mut batch.events;
+        columns.span.push(span);
+        columns.identity.push(identity);
+        columns.content.push(event.content.wrapping_add(instant));
+        columns.id_text.push(if uuid.is_some() { None } else { Some(text_range(id)) });
+        columns.uuid.push(uuid.unwrap_or_default());
+        columns.time.push(time.micros());
+        columns.source.push(source_number);
+        columns.event_type.push(type_number);
+        columns.subject.push(text_range(subject));
+        columns.metered.push(type_plan.is_some());
+        columns.usages_end.push(u32::try_from(batch.usages.meter.len()).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    /// A text attribute that must be there.
+    #[inline]
+    fn required(
+        &self,
+        bytes: &[u8],
+        attribute: Attribute,
+        name: &str,
+        missing: RejectReason,
+    ) -> Result<Token, Box<Fault>> {
+        let token = self.parser.event.attribute(attribute);
+        let is_text = matches!(token.kind, TokenKind::Text | TokenKind::UnescapedText);
+        if is_text && token.end > token.start {
+            return Ok(token);
+        }
+        Err(self.no_text(bytes, token, name, missing))
+    }
+
+    #[cold]
+    fn no_text(&self, bytes: &[u8], token: Token, name: &str, missing: RejectReason) -> Box<Fault> {
+        match token.kind {
+            TokenKind::Absent | TokenKind::Null | TokenKind::Text | TokenKind::UnescapedText => {
+                Fault::of(missing, format!("the event has no {name}"))
+            }
+            TokenKind::Number | TokenKind::Bool | TokenKind::Container => {
+                let detail = format!("{name} is {}, not text", self.show(bytes, token));
+                Fault::of(RejectReason::InvalidAttribute, detail)
+            }
+        }
+    }
+
+    #[inline]
+    fn time(&mut self, bytes: &[u8], token: Token) -> Result<Timestamp, Box<Fault>> {
+        if !matches!(token.kind, TokenKind::Text | TokenKind::UnescapedText) {
+            return Err(self.bad_time(bytes, token, TimestampError::NotATime));
+        }
+        let time = match self.times.read(self.parser.event.bytes(bytes, token)) {
+            Ok(time) => time,
+            Err(error) => return Err(self.bad_time(bytes, token, error)),
+        };
+        if time < EVENT_TIME_MIN || time >= EVENT_TIME_END {
+            let detail = format!("time is {time}, outside 1970 to 2099");
+            return Err(Fault::of(RejectReason::TimeOutOfRange, detail));
+        }
+        Ok(time)
+    }
+
+    #[cold]
+    fn bad_time(&self, bytes: &[u8], token: Token, error: TimestampError) -> Box<Fault> {
+        Fault::of(RejectReason::BadTime, format!("time is {}, {error}", self.show(bytes, token)))
+    }
+
+    /// Adds the usages of the event under the meters of its type.
+    #[inline]
+    fn meter(
+        &mut self,
+        plan: &MeteringPlan,
+        bytes: &[u8],
+        type_plan: &EventTypePlan,
+        batch: &mut EventBatch,
+    ) -> Result<(), Box<Fault>> {
+        for meter in &type_plan.meters {
+            if !self.passes(bytes, meter) {
+                continue;
+            }
+            let Some(measure) = self.measure(plan, bytes, meter)? else { continue };
+            let price = meter.event_price.map(|price| self.event_price(plan, bytes, price)).transpose()?;
+            for (dimension, slot) in meter.dimensions.iter().enumerate() {
+                let number = match slot {
+                    Some(slot) => self.dimension(plan, bytes, dimension, *slot, batch)?,
+                    None => NO_VALUE,
+                };
+                if let Some(column) = batch.usages.dimensions.get_mut(dimension) {
+                    column.push(number);
+                }
+            }
+            batch.usages.meter.push(meter.meter);
+            batch.usages.measure.push(measure);
+            batch.usages.event_price.push(price.unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn passes(&self, bytes: &[u8], meter: &MeterPlan) -> bool {
+        let holds = |test: &PropertyTest| {
+            let token = self.parser.event.slot(test.slot);
+            let text = self.parser.event.bytes(bytes, token);
+            let is_scalar = !matches!(token.kind, TokenKind::Absent | TokenKind::Null | TokenKind::Container);
+            is_scalar && test.values.iter().any(|value| value == text)
+        };
+        meter.include.iter().all(holds) && !meter.exclude.iter().any(|entry| entry.iter().all(holds))
+    }
+
+    /// The value a meter reads; `None` where the event is no usage of it.
+    #[inline]
+    fn measure(
+        &self,
+        plan: &MeteringPlan,
+        bytes: &[u8],
+        meter: &MeterPlan,
+    ) -> Result<Option<i128>, Box<Fault>> {
+        let (slot, number) = match meter.value {
+            MeterValue::One => return Ok(Some(1)),
+            MeterValue::Number { slot, decimals, allow_negative, limit } => {
+                (slot, Some((decimals, allow_negative, limit)))
+            }
+            MeterValue::Distinct { slot } => (slot, None),
+        };
+        let event = &self.parser.event;
+        let token = event.slot(slot);
+        let text = event.bytes(bytes, token);
+        let path = || plan.path(slot);
+        let Some((decimals, allow_negative, limit)) = number else {
+            let canonical;
+            let text = match token.kind {
+                TokenKind::Absent | TokenKind::Null if meter.ignore_if_missing => return Ok(None),
+                TokenKind::Absent | TokenKind::Null | TokenKind::Container => {
+                    let detail = format!("{} is {}, not a value", path(), self.show(bytes, token));
+                    return Err(Fault::of(RejectReason::MissingQuantity, detail));
+                }
+                TokenKind::Number => {
+                    canonical = canonical_number(text);
+                    &canonical
+                }
+                TokenKind::Bool | TokenKind::Text | TokenKind::UnescapedText => text,
+            };
+            return Ok(Some(self.value_key.text(text).cast_signed()));
+        };
+        let reason = match token.kind {
+            TokenKind::Number | TokenKind::Text | TokenKind::UnescapedText => {
+                match Decimal::parse_scaled(text, decimals) {
+                    Ok(value) if value < 0 && !allow_negative => RejectReason::NegativeQuantity,
+                    Ok(value) if value.abs() >= limit => RejectReason::QuantityOutOfRange,
+                    Ok(value) => return Ok(Some(value)),
+                    Err(DecimalError::NotANumber) => RejectReason::NonNumericQuantity,
+                    Err(DecimalError::TooLong) => RejectReason::NumberTooLong,
+                    Err(DecimalError::TooPrecise(_)) => RejectReason::QuantityTooPrecise,
+                    Err(DecimalError::OutOfRange) => RejectReason::QuantityOutOfRange,
+                }
+            }
+            TokenKind::Absent if meter.ignore_if_missing => return Ok(None),
+            TokenKind::Absent => RejectReason::MissingQuantity,
+            TokenKind::Null if meter.ignore_if_missing => return Ok(None),
+            TokenKind::Bool | TokenKind::Null | TokenKind::Container => RejectReason::NonNumericQuantity,
+        };
+        let shown = self.show(bytes, token);
+        let path = path();
+        let detail = match reason {
+            RejectReason::NegativeQuantity => format!("{path} is {shown}, below zero"),
+            RejectReason::QuantityOutOfRange => {
+                format!("{path} is {shown}, more than 20 digits before the point")
+            }
+            RejectReason::QuantityTooPrecise => {
+                format!("{path} is {shown}, finer than the {decimals} decimal places of its meter")
+            }
+            RejectReason::NumberTooLong => format!("{path} has more than 64 digits"),
+            RejectReason::MissingQuantity => format!("the event has no {path}"),
+            _ => format!("{path} is {shown}, not a number"),
+        };
+        Err(Fault::of(reason, detail))
+    }
+
+    /// The price or amount in the event, as a count of `10^-18`.
+    fn event_price(
+        &self,
+        plan: &MeteringPlan,
+        bytes: &[u8],
+        price: EventPricePlan,
+    ) -> Result<i128, Box<Fault>> {
+        let token = self.parser.event.slot(price.slot);
+        let is_number = matches!(token.kind, TokenKind::Number | TokenKind::Text | TokenKind::UnescapedText);
+        let number = if is_number {
+            Decimal::parse_scaled(self.parser.event.bytes(bytes, token), price.decimals)
+        } else {
+            Err(DecimalError::NotANumber)
+        };
+        let factor = power_of_ten(AMOUNT_SCALE.saturating_sub(price.decimals)).unwrap_or(1);
+        let units = number.and_then(|units| units.checked_mul(factor).ok_or(DecimalError::OutOfRange));
+        units.map_err(|error| {
+            let path = plan.path(price.slot);
+            Fault::of(
+                RejectReason::InvalidEventPrice,
+                format!("{path} is {}, {error}", self.show(bytes, token)),
+            )
+        })
+    }
+
+    /// The value of a dimension, as a number.
+    #[inline]
+    fn dimension(
+        &mut self,
+        plan: &MeteringPlan,
+        bytes: &[u8],
+        dimension: usize,
+        slot: u16,
+        batch: &mut EventBatch,
+    ) -> Result<u32, Box<Fault>> {
+        let token = self.parser.event.slot(slot);
+        let (start, end) = (token.start as usize, token.end as usize);
+        let Some(interner) = self.dimensions.get_mut(dimension) else { return Ok(NO_VALUE) };
+        if token.kind == TokenKind::Text && end - start <= ID_BYTES_MAX {
+            if let Some(number) = interner.find_at(bytes, start, end) {
+                return Ok(number);
+            }
+        }
+        self.other_dimension(plan, bytes, dimension, slot, batch)
+    }
+
+    /// The value of a dimension that is no text, or new.
+    #[cold]
+    fn other_dimension(
+        &mut self,
+        plan: &MeteringPlan,
+        bytes: &[u8],
+        dimension: usize,
+        slot: u16,
+        batch: &mut EventBatch,
+    ) -> Result<u32, Box<Fault>> {
+        let token = self.parser.event.slot(slot);
+        let text = self.parser.event.bytes(bytes, token);
+        let text = match token.kind {
+            TokenKind::Absent | TokenKind::Null => return Ok(NO_VALUE),
+            TokenKind::Text | TokenKind::UnescapedText | TokenKind::Bool if text.len() <= ID_BYTES_MAX => {
+                text.to_vec()
+            }
+            TokenKind::Number => canonical_number(text),
+            _ => {
+                let path = plan.path(slot);
+                let detail = format!("{path} is {}, not a short text", self.show(bytes, token));
+                return Err(Fault::of(RejectReason::InvalidDimension, detail));
+            }
+        };
+        let Some(interner) = self.dimensions.get_mut(dimension) else { return Ok(NO_VALUE) };
+        let interned = interner.intern(&text);
+        if let Interned::New(_) = interned
+            && let Some(texts) = batch.new_texts.dimensions.get_mut(dimension)
+        {
+            texts.push(String::from_utf8_lossy(&text).into());
+        }
+        Ok(interned.number())
+    }
+
+    /// A value as an error message shows it, cut where it is long.
+    #[cold]
+    fn show(&self, bytes: &[u8], token: Token) -> String {
+        let text = String::from_utf8_lossy(self.parser.event.bytes(bytes, token));
+        let shown: String = text.chars().take(60).collect();
+        let cut = if shown.len() < text.len() { "…" } else { "" };
+        match token.kind {
+            TokenKind::Absent => "missing".to_owned(),
+            TokenKind::Container => "an object or a list".to_owned(),
+            TokenKind::Text | TokenKind::UnescapedText => format!("{:?}", shown + cut),
+            TokenKind::Number | TokenKind::Bool | TokenKind::Null => shown + cut,
+        }
+    }
+
+    #[cold]
+    fn reject(&mut self, bytes: &[u8], span: Span, fault: Box<Fault>, batch: &mut EventBatch) {
+        let event = &self.parser.event;
+        let read = |attribute| {
+            let token = event.attribute(attribute);
+            let is_text = matches!(token.kind, TokenKind::Text | TokenKind::UnescapedText);
+            let text = event.bytes(bytes, token);
+            let usable = is_text && !text.is_empty() && text.len() <= ID_BYTES_MAX;
+            usable.then(|| String::from_utf8_lossy(text).into())
+        };
+        let attributes = ReadAttributes {
+            source: read(Attribute::Source),
+            id: read(Attribute::Id),
+            event_type: read(Attribute::Type),
+            subject: read(Attribute::Subject),
+            time: None,
+        };
+        let time = event.attribute(Attribute::Time);
+        let time = self.time(bytes, time).ok().map(Timestamp::micros);
+        let detail = match fault.at.and_then(|at| at.checked_sub(span.start as usize)) {
+            Some(byte) => format!("{} (byte {byte} of the record)", fault.detail),
+            None => fault.detail.into_owned(),
+        };
+        batch.rejects.push(Reject {
+            span,
+            length: u64::from(span.length),
+            reason: fault.reason,
+            detail,
+            attributes: ReadAttributes { time, ..attributes },
+        });
+    }
+}
+
+pub(crate) fn span(start: usize, end: usize, line: u32) -> Span {
+    let whole = token(TokenKind::Text, start, end);
+    Span { start: whole.start, length: whole.end - whole.start, line }
+}
+
+const fn text_range(token: Token) -> TextRange {
+    TextRange {
+        start: token.start,
+        length: token.end - token.start,
+        unescaped: matches!(token.kind, TokenKind::UnescapedText),
+    }
+}
+
+#[cold]
+fn check_attribute(name: &str, text: &[u8]) -> Result<(), Box<Fault>> {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    check_id(text).map_err(|error| Fault::of(RejectReason::InvalidAttribute, format!("{name} is {error}")))
+}
+
+/// Nothing but printable ASCII, and not too long?
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    let is_other = |byte: &u8| u8::from(byte.wrapping_sub(0x20) >= 0x5f);
+    text.len() <= ID_BYTES_MAX && text.iter().fold(0, |others, byte| others | is_other(byte)) == 0
+}
+
+/// The number of an attribute's text; a text that is new is checked first, and told to `on_new`.
+#[inline]
+fn intern_attribute(
+    interner: &mut Interner,
+    name: &str,
+    event: &ParsedEvent,
+    bytes: &[u8],
+    token: Token,
+    on_new: impl FnOnce(&str),
+) -> Result<u32, Box<Fault>> {
+    let buffer = event.buffer(bytes, token);
+    if let Some(number) = interner.find_at(buffer, token.start as usize, token.end as usize) {
+        return Ok(number);
+    }
+    let text = event.bytes(bytes, token);
+    check_attribute(name, text)?;
+    on_new(std::str::from_utf8(text).unwrap_or_default());
+    Ok(interner.intern(text).number())
+}
+
+/// Accounts looked up with their slots loaded ahead.
+const TOUCH_AHEAD: usize = 32;
+
+/// Fills the account column from the subjects. A large catalog makes every look-up a cache miss;
+/// done for many events at a time the misses overlap.
+fn find_accounts(accounts: &Interner, bytes: &[u8], unescaped: &[u8], events: &mut EventColumns) {
+    let place = |subject: &TextRange| {
+        let start = subject.start as usize;
+        (if subject.unescaped { unescaped } else { bytes }, start, start + subject.length as usize)
+    };
+    let mut aims = Vec::with_capacity(TOUCH_AHEAD);
+    for subjects in events.subject.chunks(TOUCH_AHEAD) {
+        aims.clear();
+        aims.extend(subjects.iter().map(place).map(|(buffer, start, end)| accounts.aim(buffer, start, end)));
+        std::hint::black_box(aims.iter().fold(0, |sum, aim| sum ^ aim.loaded));
+        let numbers = aims.iter().zip(subjects.iter().map(place)).map(|(aim, (buffer, start, _))| {
+            accounts.find_aimed(*aim, buffer, start).unwrap_or(UNKNOWN_ACCOUNT)
+        });
+        events.account.extend(numbers);
+    }
+}

@@ -1,0 +1,263 @@
+//! A batch of decoded usage events as columns.
+//!
+//! Texts that repeat are numbers of the decoder that met them first; the batch carries the texts
+//! that are new to that decoder. Ids, and the bytes of refused events, are ranges of the input.
+
+use schemas::quarantine::RejectReason;
+
+use crate::uuid::uuid_text;
+
+/// Number of an account that no contract names.
+pub const UNKNOWN_ACCOUNT: u32 = u32::MAX;
+
+/// Number of a dimension that has no value.
+pub const NO_VALUE: u32 = u32::MAX;
+
+/// A text of a batch: a range of its input bytes, or of its texts where the input had escapes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TextRange {
+    pub(crate) start: u32,
+    pub(crate) length: u32,
+    pub(crate) unescaped: bool,
+}
+
+/// A range of the batch's input bytes: one record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Offset in the batch's bytes.
+    pub start: u32,
+    /// Length in bytes.
+    pub length: u32,
+    /// Lines between the first line of the batch and this record's.
+    pub line: u32,
+}
+
+/// Where the bytes of a batch came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchOrigin {
+    /// Position among all batches of the run; deciding follows this order.
+    pub sequence: u64,
+    /// Position of the input.
+    pub input: u32,
+    /// Offset of the first byte in the (decompressed) input.
+    pub offset: u64,
+    /// Line of the first byte, from 1.
+    pub line: u64,
+}
+
+/// Decoded events, the usage meters read from them, and what was refused.
+#[derive(Debug, Default)]
+pub struct EventBatch {
+    /// Where it came from.
+    pub origin: BatchOrigin,
+    /// Which decoder made it: its numbers mean this decoder's texts.
+    pub decoder: usize,
+    /// Input bytes, followed by padding.
+    pub bytes: Vec<u8>,
+    /// Texts that are not verbatim in the input.
+    pub(crate) unescaped: Vec<u8>,
+    /// The events, one element of each column per event.
+    pub events: EventColumns,
+    /// The usages of the events, one element of each column per usage.
+    pub usages: UsageColumns,
+    /// Texts new to the decoder, in order of their numbers.
+    pub new_texts: NewTexts,
+    /// What is not a usage event.
+    pub rejects: Vec<Reject>,
+    /// Records read: events and rejects.
+    pub received: u64,
+}
+
+/// Columns with one element per event.
+#[derive(Debug, Default)]
+pub struct EventColumns {
+    /// The event's bytes.
+    pub span: Vec<Span>,
+    /// Hash of `(source, id)`, keyed.
+    pub identity: Vec<u128>,
+    /// Hash of everything else, keyed.
+    pub content: Vec<u64>,
+    /// The id, where it is a lower-case UUID; else zeros.
+    pub uuid: Vec<[u8; 16]>,
+    /// The id, where it is no lower-case UUID.
+    pub id_text: Vec<Option<TextRange>>,
+    /// Event time, in microseconds since 1970 UTC.
+    pub time: Vec<i64>,
+    /// Source, as the decoder's number.
+    pub source: Vec<u32>,
+    /// Type, as the decoder's number.
+    pub event_type: Vec<u32>,
+    /// Account, as a position in the account directory, or [`UNKNOWN_ACCOUNT`].
+    pub account: Vec<u32>,
+    /// Account, as text.
+    pub subject: Vec<TextRange>,
+    /// Is there a meter for the type?
+    pub metered: Vec<bool>,
+    /// End of the event's usages in the usage columns; they start where the previous event's end.
+    pub usages_end: Vec<u32>,
+}
+
+/// Columns with one element per usage: an event under a meter that counts it.
+#[derive(Debug, Default)]
+pub struct UsageColumns {
+    /// Position of the meter in the catalog.
+    pub meter: Vec<u16>,
+    /// The value as a count of `10^-decimals`; for distinct values their keyed hash.
+    pub measure: Vec<i128>,
+    /// Price or amount in the event, in `10^-18`; 0 where the meter declares none.
+    pub event_price: Vec<i128>,
+    /// Per dimension of the plan, the value as the decoder's number, or [`NO_VALUE`].
+    pub dimensions: Vec<Vec<u32>>,
+}
+
+/// Texts a decoder met for the first time in a batch.
+#[derive(Debug, Default)]
+pub struct NewTexts {
+    /// Sources.
+    pub sources: Vec<Box<str>>,
+    /// Event types.
+    pub event_types: Vec<Box<str>>,
+    /// Values, per dimension of the plan.
+    pub dimensions: Vec<Vec<Box<str>>>,
+}
+
+/// A record that is not a usage event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reject {
+    /// Its bytes in the batch.
+    pub span: Span,
+    /// Length in the input, which is more than the span's where bytes were left out.
+    pub length: u64,
+    /// Why it was refused.
+    pub reason: RejectReason,
+    /// What exactly is wrong with it.
+    pub detail: String,
+    /// The attributes that could be read.
+    pub attributes: ReadAttributes,
+}
+
+/// Attributes of a refused event, as far as they could be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadAttributes {
+    /// `source`.
+    pub source: Option<Box<str>>,
+    /// `id`.
+    pub id: Option<Box<str>>,
+    /// `type`.
+    pub event_type: Option<Box<str>>,
+    /// `subject`.
+    pub subject: Option<Box<str>>,
+    /// `time`, in microseconds.
+    pub time: Option<i64>,
+}
+
+impl EventBatch {
+    /// An empty batch for a plan with this many dimensions.
+    #[must_use]
+    pub fn new(dimensions: usize) -> Self {
+        let mut batch = Self::default();
+        batch.usages.dimensions.resize_with(dimensions, Vec::new);
+        batch.new_texts.dimensions.resize_with(dimensions, Vec::new);
+        batch
+    }
+
+    /// Empties the batch and keeps its buffers.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.unescaped.clear();
+        self.rejects.clear();
+        self.received = 0;
+        self.events.clear();
+        self.usages.clear();
+        self.new_texts.clear();
+    }
+
+    /// Number of events.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.span.len()
+    }
+
+    /// Are there no events?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.span.is_empty()
+    }
+
+    /// The usages of an event, as a range of the usage columns.
+    #[must_use]
+    pub fn usages_of(&self, event: usize) -> std::ops::Range<usize> {
+        let end = |position: usize| self.events.usages_end.get(position).map_or(0, |end| *end as usize);
+        let start = event.checked_sub(1).map_or(0, end);
+        start..end(event)
+    }
+
+    /// The id of an event, as text.
+    #[must_use]
+    pub fn event_id(&self, event: usize) -> String {
+        match self.events.id_text.get(event).copied().flatten() {
+            Some(range) => self.text(range).to_owned(),
+            None => self.events.uuid.get(event).map_or_else(String::new, uuid_text),
+        }
+    }
+
+    /// The bytes of a record.
+    #[must_use]
+    pub fn record(&self, span: Span) -> &[u8] {
+        self.bytes.get(span.start as usize..(span.start + span.length) as usize).unwrap_or_default()
+    }
+
+    /// A text of the batch.
+    #[must_use]
+    pub fn text(&self, range: TextRange) -> &str {
+        let buffer = if range.unescaped { &self.unescaped } else { &self.bytes };
+        let bytes = buffer.get(range.start as usize..(range.start + range.length) as usize);
+        bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl EventColumns {
+    fn clear(&mut self) {
+        self.span.clear();
+        self.identity.clear();
+        self.content.clear();
+        self.uuid.clear();
+        self.id_text.clear();
+        self.time.clear();
+        self.source.clear();
+        self.event_type.clear();
+        self.account.clear();
+        self.subject.clear();
+        self.metered.clear();
+        self.usages_end.clear();
+    }
+}
+
+impl UsageColumns {
+    fn clear(&mut self) {
+        self.meter.clear();
+        self.measure.clear();
+        self.event_price.clear();
+        self.dimensions.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Number of usages.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.meter.len()
+    }
+
+    /// Are there no usages?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.meter.is_empty()
+    }
+}
+
+impl NewTexts {
+    fn clear(&mut self) {
+        self.sources.clear();
+        self.event_types.clear();
+        self.dimensions.iter_mut().for_each(Vec::clear);
+    }
+}

@@ -1,0 +1,390 @@
+//! Reads a usage event from JSON in one pass: its attributes, the properties meters read, and a hash
+//! of its content.
+//!
+//! Keys are recognised by the run of keys they follow ([`KeyTree`]). The content hash is a sum over
+//! members, so it depends neither on the order of keys nor on spaces, escapes or the way a number is
+//! written.
+
+use schemas::quarantine::RejectReason;
+use schemas::usage_event::{EVENT_DEPTH_MAX, EVENT_KEYS_MAX};
+
+use crate::json::{self, Fault, JsonText, byte_at, canonical_number, skip_space};
+use crate::key_tree::{Attribute, FIRST_SLOT, KeyNode, KeyTree, Next, Place, ROOT, duplicate_key, read_key};
+use crate::keyed_hash::{Head, ValueKind, leaf, leaf_at, seeded};
+use crate::metering::{MeteringPlan, Slot};
+use crate::scan::stop_in_block;
+
+/// A value of an event: what it is and where its text is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) kind: TokenKind,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TokenKind {
+    /// The member is not there.
+    #[default]
+    Absent,
+    /// Text; the range is in the input.
+    Text,
+    /// Text that had escapes; the range is in [`ParsedEvent::unescaped`].
+    UnescapedText,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Bool,
+    /// `null`.
+    Null,
+    /// An object or a list.
+    Container,
+}
+
+/// What was read from one event.
+#[derive(Debug, Default)]
+pub(crate) struct ParsedEvent {
+    values: Vec<Token>,
+    /// Hash of the content, `time` excepted: the instant is added once it is known.
+    pub(crate) content: u64,
+    /// Texts that had escapes, of this and earlier events of the batch.
+    pub(crate) unescaped: Vec<u8>,
+}
+
+impl ParsedEvent {
+    pub(crate) fn new(slots: usize) -> Self {
+        Self { values: vec![Token::default(); usize::from(FIRST_SLOT) + slots], ..Self::default() }
+    }
+
+    /// Forgets the event; texts stay until the batch ends.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.values.fill(Token::default());
+        self.content = 0;
+    }
+
+    #[inline]
+    pub(crate) fn attribute(&self, attribute: Attribute) -> Token {
+        self.values.get(attribute as usize).copied().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn set_attribute(&mut self, attribute: Attribute, token: Token) {
+        self.put(attribute as Place, token);
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self, slot: Slot) -> Token {
+        self.values.get(usize::from(FIRST_SLOT + slot)).copied().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn set_slot(&mut self, slot: Slot, token: Token) {
+        self.put(FIRST_SLOT + slot, token);
+    }
+
+    #[inline]
+    fn put(&mut self, place: Place, token: Token) {
+        if let Some(value) = self.values.get_mut(usize::from(place)) {
+            *value = token;
+        }
+    }
+
+    /// The buffer a token's place is in.
+    #[inline]
+    pub(crate) fn buffer<'a>(&'a self, input: &'a [u8], token: Token) -> &'a [u8] {
+        if token.kind == TokenKind::UnescapedText { &self.unescaped } else { input }
+    }
+
+    /// The bytes of a token.
+    #[inline]
+    pub(crate) fn bytes<'a>(&'a self, input: &'a [u8], token: Token) -> &'a [u8] {
+        self.buffer(input, token).get(token.start as usize..token.end as usize).unwrap_or_default()
+    }
+
+    /// Keeps a text that is not verbatim in the input.
+    pub(crate) fn keep_text(&mut self, text: &[u8]) -> Token {
+        let start = self.unescaped.len();
+        self.unescaped.extend_from_slice(text);
+        token(TokenKind::UnescapedText, start, self.unescaped.len())
+    }
+
+    /// Reads the text whose opening quote is at `at`; the position after it.
+    #[inline]
+    fn read_text(&mut self, bytes: &[u8], at: usize, key: &KeyNode) -> Result<usize, Box<Fault>> {
+        let start = at + 1;
+        let Some(text) = short_text(bytes, start) else { return self.read_long_text(bytes, start, key) };
+        if key.is_content {
+            self.content = self.content.wrapping_add(text.leaf(key.seed, ValueKind::Text));
+        }
+        let end = start + text.length;
+        self.put(key.place, token(TokenKind::Text, start, end));
+        Ok(end + 1)
+    }
+
+    /// Reads text that is longer than a block, has escapes, or no end.
+    #[inline(never)]
+    fn read_long_text(&mut self, bytes: &[u8], start: usize, key: &KeyNode) -> Result<usize, Box<Fault>> {
+        let (token, end) = match json::text(bytes, start)? {
+            JsonText::Verbatim(end) => (token(TokenKind::Text, start, end), end),
+            JsonText::Unescaped(text, end) => (self.keep_text(&text), end),
+        };
+        if key.is_content {
+            let content = leaf(key.seed, ValueKind::Text, self.bytes(bytes, token));
+            self.content = self.content.wrapping_add(content);
+        }
+        self.put(key.place, token);
+        Ok(end + 1)
+    }
+
+    /// Reads a value that is no text; the position after it.
+    #[inline(never)]
+    fn read_other(
+        &mut self,
+        bytes: &[u8],
+        at: usize,
+        key: &KeyNode,
+        depth: usize,
+        keys: &mut usize,
+    ) -> Result<usize, Box<Fault>> {
+        let (token, content) = match byte_at(bytes, at) {
+            b'-' | b'0'..=b'9' => {
+                let number = json::number(bytes, at)?;
+                let content = if number.is_canonical {
+                    leaf_at(key.seed, ValueKind::Number, bytes, at, number.end)
+                } else {
+                    let text = canonical_number(bytes.get(at..number.end).unwrap_or_default());
+                    leaf(key.seed, ValueKind::Number, &text)
+                };
+                (token(TokenKind::Number, at, number.end), content)
+            }
+            b'{' | b'[' => {
+                let mut content = 0;
+                let end =
+                    GeneralValue { bytes, keys, content: &mut content }.container(at, key.seed, depth)?;
+                (token(TokenKind::Container, at, end), content)
+            }
+            _ => {
+                let (token, end) = literal(bytes, at)?;
+                (token, leaf_at(key.seed, ValueKind::Literal, bytes, at, end))
+            }
+        };
+        if key.is_content {
+            self.content = self.content.wrapping_add(content);
+        }
+        self.put(key.place, token);
+        Ok(token.end as usize)
+    }
+}
+
+/// The text that begins at `start`, if it ends within a block and has no escapes.
+#[inline]
+fn short_text(bytes: &[u8], start: usize) -> Option<Head> {
+    let window = bytes.get(start..)?.first_chunk::<16>()?;
+    let length = stop_in_block(window)?;
+    (window.get(length) == Some(&b'"')).then(|| Head::of_block(*window, length))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "batches are far below 4 GiB")]
+#[inline]
+pub(crate) const fn token(kind: TokenKind, start: usize, end: usize) -> Token {
+    Token { kind, start: start as u32, end: end as u32 }
+}
+
+/// The parser of one decoder.
+#[derive(Debug)]
+pub(crate) struct EventParser {
+    tree: KeyTree,
+    /// Seed of the content hash of an event.
+    seed: u64,
+    /// The objects that are open: the key whose value each is.
+    open: Vec<u32>,
+    pub(crate) event: ParsedEvent,
+}
+
+impl EventParser {
+    pub(crate) fn new(plan: &MeteringPlan, seed: u64) -> Self {
+        Self {
+            tree: KeyTree::new(seed),
+            seed,
+            open: Vec::with_capacity(EVENT_DEPTH_MAX),
+            event: ParsedEvent::new(plan.slots()),
+        }
+    }
+
+    /// Seed of the content hash of an attribute.
+    pub(crate) fn attribute_seed(&self, name: &str) -> u64 {
+        seeded(self.seed, name.as_bytes())
+    }
+
+    /// Reads the event that begins at `start` into `self.event`; the position after it.
+    pub(crate) fn parse(
+        &mut self,
+        plan: &MeteringPlan,
+        bytes: &[u8],
+        start: usize,
+    ) -> Result<usize, Box<Fault>> {
+        self.tree.trim();
+        self.event.clear();
+        self.open.clear();
+        let mut at = skip_space(bytes, start);
+        if byte_at(bytes, at) != b'{' {
+            return Err(not_an_object(bytes, at));
+        }
+        at += 1;
+        let mut node = ROOT;
+        let mut keys = 0;
+        loop {
+            let (key_node, value) = match self.tree.find(bytes, at, node) {
+                Some(found) => found,
+                None => match self.tree.next(plan, bytes, at, node)? {
+                    Next::Key(key, value) => (key, value),
+                    Next::End(after) => {
+                        let Some(outer) = self.open.pop() else { return Ok(after) };
+                        self.add_if_empty(node);
+                        (node, at) = (outer, after);
+                        continue;
+                    }
+                },
+            };
+            keys += 1;
+            if keys > EVENT_KEYS_MAX {
+                return Err(too_many_keys(value));
+            }
+            node = key_node;
+            let Some(key) = self.tree.get(node) else { return Ok(at) };
+            let first = byte_at(bytes, value);
+            if first == b'"' {
+                at = self.event.read_text(bytes, value, key)?;
+            } else if first == b'{' && key.leads_to_properties() {
+                self.event.put(key.place, token(TokenKind::Container, value, value));
+                self.open.push(node);
+                if self.open.len() >= EVENT_DEPTH_MAX {
+                    return Err(too_deep(value));
+                }
+                (node, at) = (self.tree.inside(node), value + 1);
+            } else {
+                at = self.event.read_other(bytes, value, key, self.open.len() + 1, &mut keys)?;
+            }
+        }
+    }
+
+    /// An object without members is content of its own.
+    fn add_if_empty(&mut self, node: u32) {
+        if self.tree.is_beginning(node)
+            && let Some(beginning) = self.tree.get(node)
+        {
+            let content = leaf(beginning.seed, ValueKind::EmptyObject, b"");
+            self.event.content = self.event.content.wrapping_add(content);
+        }
+    }
+}
+
+fn literal(bytes: &[u8], at: usize) -> Result<(Token, usize), Box<Fault>> {
+    for (text, kind) in
+        [(&b"true"[..], TokenKind::Bool), (b"false", TokenKind::Bool), (b"null", TokenKind::Null)]
+    {
+        if bytes.get(at..).is_some_and(|rest| rest.starts_with(text)) {
+            return Ok((token(kind, at, at + text.len()), at + text.len()));
+        }
+    }
+    Err(Fault::malformed("expected a value", at))
+}
+
+#[cold]
+fn not_an_object(bytes: &[u8], at: usize) -> Box<Fault> {
+    let mut general = GeneralValue { bytes, keys: &mut 0, content: &mut 0 };
+    match general.value(at, 0, 0) {
+        Ok(_) => Fault::at(RejectReason::NotAnObject, "a usage event is a JSON object", at),
+        Err(fault) => fault,
+    }
+}
+
+#[cold]
+fn too_deep(at: usize) -> Box<Fault> {
+    Fault::at(RejectReason::NestingTooDeep, "an event is nested deeper than 32 levels", at)
+}
+
+#[cold]
+fn too_many_keys(at: usize) -> Box<Fault> {
+    Fault::at(RejectReason::TooManyKeys, "an event has more than 256 keys", at)
+}
+
+/// Reads values no meter looks into: checks them and adds them to the content hash.
+struct GeneralValue<'a> {
+    bytes: &'a [u8],
+    keys: &'a mut usize,
+    content: &'a mut u64,
+}
+
+impl GeneralValue<'_> {
+    /// Reads any value; the position after it.
+    fn value(&mut self, at: usize, seed: u64, depth: usize) -> Result<usize, Box<Fault>> {
+        let (content, end) = match byte_at(self.bytes, at) {
+            b'{' | b'[' => return self.container(at, seed, depth + 1),
+            b'"' => match json::text(self.bytes, at + 1)? {
+                JsonText::Verbatim(end) => (leaf_at(seed, ValueKind::Text, self.bytes, at + 1, end), end + 1),
+                JsonText::Unescaped(text, end) => (leaf(seed, ValueKind::Text, &text), end + 1),
+            },
+            b'-' | b'0'..=b'9' => {
+                let number = json::number(self.bytes, at)?;
+                let text = self.bytes.get(at..number.end).unwrap_or_default();
+                (leaf(seed, ValueKind::Number, &canonical_number(text)), number.end)
+            }
+            _ => {
+                let (_, end) = literal(self.bytes, at)?;
+                (leaf_at(seed, ValueKind::Literal, self.bytes, at, end), end)
+            }
+        };
+        *self.content = self.content.wrapping_add(content);
+        Ok(end)
+    }
+
+    /// Reads an object or a list that begins at `at`; the position after it.
+    fn container(&mut self, at: usize, seed: u64, depth: usize) -> Result<usize, Box<Fault>> {
+        if depth >= EVENT_DEPTH_MAX {
+            return Err(too_deep(at));
+        }
+        let is_object = byte_at(self.bytes, at) == b'{';
+        let (close, empty) =
+            if is_object { (b'}', ValueKind::EmptyObject) } else { (b']', ValueKind::EmptyArray) };
+        let mut names: Vec<Vec<u8>> = Vec::new();
+        let mut position: u64 = 0;
+        let mut at = skip_space(self.bytes, at + 1);
+        if byte_at(self.bytes, at) == close {
+            *self.content = self.content.wrapping_add(leaf(seed, empty, b""));
+            return Ok(at + 1);
+        }
+        loop {
+            let member_seed = if is_object {
+                let name;
+                (name, at) = self.key(at)?;
+                if names.contains(&name) {
+                    return Err(duplicate_key(&name));
+                }
+                let member_seed = seeded(seed, &name);
+                names.push(name);
+                member_seed
+            } else {
+                position += 1;
+                seeded(seed, &position.to_le_bytes())
+            };
+            at = skip_space(self.bytes, self.value(at, member_seed, depth)?);
+            match byte_at(self.bytes, at) {
+                b',' => at = skip_space(self.bytes, at + 1),
+                byte if byte == close => return Ok(at + 1),
+                _ => return Err(Fault::malformed("expected a comma or the end of an object or list", at)),
+            }
+        }
+    }
+
+    /// Reads a key and its colon; the position of its value.
+    fn key(&mut self, at: usize) -> Result<(Vec<u8>, usize), Box<Fault>> {
+        *self.keys += 1;
+        if *self.keys > EVENT_KEYS_MAX {
+            return Err(too_many_keys(at));
+        }
+        read_key(self.bytes, at)
+    }
+}

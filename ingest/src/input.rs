@@ -1,0 +1,314 @@
+//! Which files a run reads, and how each is opened: plain, gzip or zstd, told by content.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use glob::Pattern;
+use schemas::csv_mapping::CsvMapping;
+use schemas::id::CsvMappingId;
+
+/// What stands for standard input on the command line.
+pub const STANDARD_INPUT: &str = "-";
+
+/// Largest factor by which compressed input may grow, once it has grown beyond the free part.
+pub const DECOMPRESSION_RATIO_MAX: u64 = 1_000;
+
+/// Decompressed bytes that are never held against an input.
+pub const DECOMPRESSION_FREE_BYTES: u64 = 64 << 20;
+
+/// Endings of files that hold one event per line.
+const LINE_ENDINGS: [&str; 2] = [".ndjson", ".jsonl"];
+
+/// Endings of compressed files, which come after the others.
+const COMPRESSED_ENDINGS: [&str; 3] = [".gz", ".zst", ".zstd"];
+
+/// An input of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Its name, for messages and quarantine.
+    pub name: String,
+    /// The file; `None` for standard input.
+    pub path: Option<PathBuf>,
+    /// Its size on disk, if it has one.
+    pub bytes: Option<u64>,
+    /// The CSV mapping that reads it, as a position among the mappings.
+    pub mapping: Option<usize>,
+}
+
+/// Why an input cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// A path that is not there.
+    #[error("{0}: no such file or directory")]
+    Missing(String),
+    /// A pattern that fits no file.
+    #[error("{0}: no file fits this pattern")]
+    NoMatch(String),
+    /// A pattern that is none.
+    #[error("{pattern}: not a pattern: {error}")]
+    BadPattern {
+        /// What was given.
+        pattern: String,
+        /// What is wrong with it.
+        error: glob::PatternError,
+    },
+    /// A directory without anything to read.
+    #[error(
+        "{0}: the directory holds no .ndjson or .jsonl file (plain, .gz or .zst), and no CSV file that a csv_mapping names"
+    )]
+    EmptyDirectory(String),
+    /// One file, named twice.
+    #[error("{first} and {second} are the same file: name every input once")]
+    GivenTwice {
+        /// First name.
+        first: String,
+        /// Second name.
+        second: String,
+    },
+    /// No input at all.
+    #[error("no input: name files, directories or patterns, or - for standard input")]
+    NoInput,
+    /// A CSV file nobody knows how to read.
+    #[error("{0}: a CSV file needs a csv_mapping in the catalog whose files name it, or --csv-mapping")]
+    UnmappedCsv(String),
+    /// A mapping that is not in the catalog.
+    #[error("there is no csv_mapping \"{0}\" in the catalog")]
+    UnknownMapping(CsvMappingId),
+    /// A CSV file without the columns its mapping reads.
+    #[error("{name}: {error}")]
+    MissingColumn {
+        /// The file.
+        name: String,
+        /// The column.
+        error: crate::csv_rows::MissingColumn,
+    },
+    /// It cannot be opened or read.
+    #[error("{name}: {error} (after {offset} bytes)")]
+    Read {
+        /// The input.
+        name: String,
+        /// Decompressed bytes read before.
+        offset: u64,
+        /// What the operating system or the decompressor says.
+        error: io::Error,
+    },
+    /// Compressed or structured data that ends before its end.
+    #[error("{name}: the {what} ends in the middle, after {offset} bytes: the file is cut short")]
+    Truncated {
+        /// The input.
+        name: String,
+        /// What ends.
+        what: &'static str,
+        /// Decompressed bytes read before.
+        offset: u64,
+    },
+    /// Input that grows out of proportion.
+    #[error(
+        "{name}: decompresses to more than {DECOMPRESSION_RATIO_MAX} times its size: this is no usage data"
+    )]
+    DecompressionBomb {
+        /// The input.
+        name: String,
+    },
+}
+
+/// Finds the inputs that paths, patterns and `-` name, in the order given, files of a directory or
+/// pattern by name.
+///
+/// # Errors
+/// [`InputError`] when something is not there, or named twice.
+pub fn find_inputs(
+    names: &[String],
+    mappings: &[CsvMapping],
+    forced: Option<&CsvMappingId>,
+) -> Result<Vec<Input>, InputError> {
+    let forced = match forced {
+        None => None,
+        Some(id) => {
+            let position = mappings.iter().position(|mapping| mapping.id == *id);
+            Some(position.ok_or_else(|| InputError::UnknownMapping(id.clone()))?)
+        }
+    };
+    let patterns = FilePatterns::new(mappings)?;
+    let mut inputs = Vec::new();
+    for name in names {
+        if name == STANDARD_INPUT {
+            let name = "standard input".to_owned();
+            inputs.push(Input { name, path: None, bytes: None, mapping: forced });
+            continue;
+        }
+        for path in find_files(name, &patterns)? {
+            let mapping = forced.or_else(|| patterns.mapping_of(&path));
+            if mapping.is_none() && file_name(&path).is_some_and(|file| stem(file).ends_with(".csv")) {
+                return Err(InputError::UnmappedCsv(path.display().to_string()));
+            }
+            let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file);
+            inputs.push(Input {
+                name: path.display().to_string(),
+                bytes: bytes.map(|metadata| metadata.len()),
+                path: Some(path),
+                mapping,
+            });
+        }
+    }
+    if inputs.is_empty() {
+        return Err(InputError::NoInput);
+    }
+    refuse_repeats(&inputs)?;
+    Ok(inputs)
+}
+
+fn find_files(name: &str, patterns: &FilePatterns) -> Result<Vec<PathBuf>, InputError> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).map_err(|error| InputError::Read {
+            name: name.to_owned(),
+            offset: 0,
+            error,
+        })?;
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| path.is_file() && patterns.is_event_file(path))
+            .collect();
+        files.sort();
+        return if files.is_empty() { Err(InputError::EmptyDirectory(name.to_owned())) } else { Ok(files) };
+    }
+    // A file may have a name that would be a pattern; the file goes first.
+    if path.exists() {
+        return Ok(vec![path.to_owned()]);
+    }
+    if !name.contains(['*', '?', '[']) {
+        return Err(InputError::Missing(name.to_owned()));
+    }
+    let found =
+        glob::glob(name).map_err(|error| InputError::BadPattern { pattern: name.to_owned(), error })?;
+    let mut files: Vec<PathBuf> = found.filter_map(Result::ok).filter(|path| path.is_file()).collect();
+    files.sort();
+    if files.is_empty() { Err(InputError::NoMatch(name.to_owned())) } else { Ok(files) }
+}
+
+fn refuse_repeats(inputs: &[Input]) -> Result<(), InputError> {
+    let mut seen: HashMap<Option<PathBuf>, &str> = HashMap::new();
+    for input in inputs {
+        let identity = input.path.as_ref().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
+        if let Some(first) = seen.insert(identity, &input.name) {
+            return Err(InputError::GivenTwice { first: first.to_owned(), second: input.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// The file name patterns of the CSV mappings.
+struct FilePatterns(Vec<(usize, Pattern)>);
+
+impl FilePatterns {
+    fn new(mappings: &[CsvMapping]) -> Result<Self, InputError> {
+        let mut patterns = Vec::new();
+        for (position, mapping) in mappings.iter().enumerate() {
+            for pattern in &mapping.files {
+                let compiled = Pattern::new(pattern)
+                    .map_err(|error| InputError::BadPattern { pattern: pattern.clone(), error })?;
+                patterns.push((position, compiled));
+            }
+        }
+        Ok(Self(patterns))
+    }
+
+    fn mapping_of(&self, path: &Path) -> Option<usize> {
+        let name = file_name(path)?;
+        let fits = |pattern: &Pattern| pattern.matches(name) || pattern.matches(stem(name));
+        self.0.iter().find(|(_, pattern)| fits(pattern)).map(|(position, _)| *position)
+    }
+
+    fn is_event_file(&self, path: &Path) -> bool {
+        let lines = file_name(path)
+            .is_some_and(|name| LINE_ENDINGS.iter().any(|ending| stem(name).ends_with(ending)));
+        lines || self.mapping_of(path).is_some()
+    }
+}
+
+fn file_name(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
+/// A file name without the ending of its compression.
+fn stem(name: &str) -> &str {
+    COMPRESSED_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
+}
+
+/// The decompressed bytes of an input.
+pub(crate) struct ByteStream {
+    stream: Box<dyn Read + Send>,
+    name: String,
+    compression: Option<&'static str>,
+    stored: Arc<AtomicU64>,
+    offset: u64,
+}
+
+impl ByteStream {
+    /// Opens an input; its stored bytes are added to `progress` as they are read.
+    pub(crate) fn open(input: &Input, progress: &Arc<AtomicU64>) -> Result<Self, InputError> {
+        let failed = |error| InputError::Read { name: input.name.clone(), offset: 0, error };
+        let raw: Box<dyn Read + Send> = match &input.path {
+            Some(path) => Box::new(File::open(path).map_err(failed)?),
+            None => Box::new(io::stdin()),
+        };
+        let stored = Arc::new(AtomicU64::new(0));
+        let mut raw = Counted { stream: raw, stored: Arc::clone(&stored), progress: Arc::clone(progress) };
+        let mut magic = Vec::new();
+        raw.by_ref().take(4).read_to_end(&mut magic).map_err(failed)?;
+        let whole = io::Cursor::new(magic.clone()).chain(raw);
+        let (stream, compression): (Box<dyn Read + Send>, _) = match magic.as_slice() {
+            [0x1f, 0x8b, ..] => {
+                (Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::new(whole))), Some("gzip data"))
+            }
+            [0x28, 0xb5, 0x2f, 0xfd] => {
+                (Box::new(zstd::Decoder::new(whole).map_err(failed)?), Some("zstd data"))
+            }
+            _ => (Box::new(whole), None),
+        };
+        Ok(Self { stream, name: input.name.clone(), compression, stored, offset: 0 })
+    }
+
+    /// Appends up to `limit` bytes; fewer only at the end of the input.
+    pub(crate) fn append(&mut self, buffer: &mut Vec<u8>, limit: usize) -> Result<usize, InputError> {
+        let before = buffer.len();
+        let result = self.stream.by_ref().take(limit as u64).read_to_end(buffer);
+        let read = buffer.len() - before;
+        self.offset += read as u64;
+        if let Err(error) = result {
+            let (name, offset) = (self.name.clone(), self.offset);
+            return Err(match self.compression {
+                Some(what) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    InputError::Truncated { name, what, offset }
+                }
+                _ => InputError::Read { name, offset, error },
+            });
+        }
+        let limit = self.stored.load(Ordering::Relaxed).saturating_mul(DECOMPRESSION_RATIO_MAX);
+        if self.compression.is_some() && self.offset > limit.max(DECOMPRESSION_FREE_BYTES) {
+            return Err(InputError::DecompressionBomb { name: self.name.clone() });
+        }
+        Ok(read)
+    }
+}
+
+/// Counts the bytes that come from storage.
+struct Counted {
+    stream: Box<dyn Read + Send>,
+    stored: Arc<AtomicU64>,
+    progress: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        self.stored.fetch_add(read as u64, Ordering::Relaxed);
+        self.progress.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}

@@ -1,0 +1,247 @@
+//! The keyed hashes that identify events and compare their content.
+//!
+//! Identity: an id becomes 128 bits under a key that is the SipHash-1-3 of its source. A UUID is
+//! combined with the key, so that within a source no two meet at all; any other id is hashed with
+//! it. As the key is secret nobody can make two identities meet, and two that nobody made meet with
+//! probability 2^-128 a pair: the 128 bits stand for the identity (DEDUP-1).
+//!
+//! Content: a 64-bit sum over the event's members, so that the order of keys does not matter. A chance
+//! miss would call a conflict a duplicate; it would count nothing wrong.
+
+use std::hash::{BuildHasher, RandomState};
+
+use siphasher::sip128::SipHasher13;
+
+/// The secret that keys both hashes.
+#[derive(Clone, Copy, Debug)]
+pub struct HashKey {
+    identity: IdentityKey,
+    content: u64,
+}
+
+/// A key of the identity hash: the secret itself, or one that stands for a source.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IdentityKey(u64, u64);
+
+impl HashKey {
+    /// A key drawn from the operating system's randomness.
+    #[must_use]
+    pub fn random() -> Self {
+        let word = |position: u64| RandomState::new().hash_one(position);
+        Self { identity: IdentityKey(word(0), word(1)), content: word(2) }
+    }
+
+    /// A key made from a number, for tests and reproducible measurements.
+    #[must_use]
+    pub const fn fixed(seed: u64) -> Self {
+        Self { identity: IdentityKey(seed, !seed), content: seed.rotate_left(32) }
+    }
+
+    /// The key that stands for a namespace: the ids of a source, or the values of a meter.
+    #[must_use]
+    pub(crate) fn within(&self, namespace: &[u8]) -> IdentityKey {
+        let (low, high) =
+            SipHasher13::new_with_keys(self.identity.0, self.identity.1).hash(namespace).as_u64();
+        IdentityKey(low, high)
+    }
+
+    /// Secret that places identities in the dedup table.
+    #[must_use]
+    pub(crate) const fn placement(&self) -> [u64; 2] {
+        [self.identity.0.rotate_left(17), self.identity.1.rotate_left(41)]
+    }
+
+    /// Seed of an event's outermost object.
+    #[must_use]
+    pub(crate) const fn content_root(&self) -> u64 {
+        self.content
+    }
+}
+
+impl IdentityKey {
+    /// Identity of a UUID: one to one within a source.
+    #[inline]
+    pub(crate) const fn uuid(self, uuid: [u8; 16]) -> u128 {
+        u128::from_le_bytes(uuid) ^ (((self.1 as u128) << 64) | self.0 as u128)
+    }
+
+    /// Identity of any other id.
+    #[inline]
+    pub(crate) fn text(self, text: &[u8]) -> u128 {
+        SipHasher13::new_with_keys(self.0, self.1).hash(text).as_u128()
+    }
+}
+
+const MIX: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9];
+
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of a product are folded")]
+#[inline]
+pub(crate) const fn fold(left: u64, right: u64) -> u64 {
+    let product = (left as u128).wrapping_mul(right as u128);
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
+/// A text cut into blocks of sixteen bytes, the last filled up with zeros: the first block and the
+/// length are all of a text of up to sixteen bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    block: u128,
+    pub(crate) length: usize,
+}
+
+/// The sixteen bytes at a place, as far as there are so many before `end`; zeros beyond.
+#[inline]
+fn block(bytes: &[u8], at: usize, end: usize) -> u128 {
+    let length = end.saturating_sub(at);
+    let whole = match bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        Some(chunk) => u128::from_le_bytes(*chunk),
+        None => unpadded_block(bytes, at),
+    };
+    whole & BYTES.get(length).copied().unwrap_or(u128::MAX)
+}
+
+/// Masks of the first bytes of a block, by their number.
+const BYTES: [u128; 16] = {
+    let mut masks = [0; 16];
+    let mut length = 1;
+    while length < 16 {
+        masks[length] = (masks[length - 1] << 8) | 0xff;
+        length += 1;
+    }
+    masks
+};
+
+#[cold]
+fn unpadded_block(bytes: &[u8], at: usize) -> u128 {
+    let mut chunk = [0; 16];
+    for (place, byte) in chunk.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
+        *place = *byte;
+    }
+    u128::from_le_bytes(chunk)
+}
+
+/// Mixes a block into a state. The state is secret, so nobody can choose a block that erases it.
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of a block")]
+#[inline]
+const fn absorb(state: u64, block: u128) -> u64 {
+    fold(block as u64 ^ state, (block >> 64) as u64 ^ state.rotate_left(32) ^ MIX[0])
+}
+
+impl Head {
+    /// The empty text.
+    pub(crate) const EMPTY: Self = Self { block: 0, length: 0 };
+
+    /// The text between two places. Fastest where sixteen more bytes follow in the buffer.
+    #[inline]
+    pub(crate) fn of(bytes: &[u8], start: usize, end: usize) -> Self {
+        Self { block: block(bytes, start, end), length: end.saturating_sub(start) }
+    }
+
+    /// The first bytes of a block as a text.
+    #[inline]
+    pub(crate) fn of_block(block: [u8; 16], length: usize) -> Self {
+        let mask = BYTES.get(length).copied().unwrap_or(u128::MAX);
+        Self { block: u128::from_le_bytes(block) & mask, length }
+    }
+
+    /// Contribution of a text of up to sixteen bytes to an event's content hash.
+    #[inline]
+    pub(crate) fn leaf(self, seed: u64, kind: ValueKind) -> u64 {
+        absorb(seed.wrapping_add((kind as u64) << 56), self.block).wrapping_add(self.seal())
+    }
+
+    /// Tells texts apart that differ in zeros at their end.
+    #[inline]
+    const fn seal(self) -> u64 {
+        (self.length as u64).wrapping_mul(MIX[1])
+    }
+
+    /// Is it all of the text?
+    #[inline]
+    pub(crate) const fn is_whole(self) -> bool {
+        self.length <= 16
+    }
+
+    /// 64-bit hash of the text, which begins at `start`, under a seed.
+    #[inline]
+    pub(crate) fn hash(self, seed: u64, bytes: &[u8], start: usize) -> u64 {
+        let mut state = absorb(seed, self.block);
+        if !self.is_whole() {
+            let end = start + self.length;
+            let mut at = start + 16;
+            while at < end {
+                state = absorb(state.rotate_left(29), block(bytes, at, end));
+                at += 16;
+            }
+        }
+        state.wrapping_add(self.seal())
+    }
+}
+
+/// 64-bit hash of a text under a seed.
+#[inline]
+pub(crate) fn seeded(seed: u64, text: &[u8]) -> u64 {
+    Head::of(text, 0, text.len()).hash(seed, text, 0)
+}
+
+/// What kind of JSON value a member is; part of its content, so that `1` and `"1"` differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValueKind {
+    Text = 1,
+    Number = 2,
+    Literal = 3,
+    EmptyObject = 4,
+    EmptyArray = 5,
+    Instant = 6,
+}
+
+/// Contribution of one member's value to an event's content hash.
+#[inline]
+pub(crate) fn leaf(seed: u64, kind: ValueKind, canonical: &[u8]) -> u64 {
+    leaf_at(seed, kind, canonical, 0, canonical.len())
+}
+
+/// The same for a value that lies in a larger buffer.
+#[inline]
+pub(crate) fn leaf_at(seed: u64, kind: ValueKind, bytes: &[u8], start: usize, end: usize) -> u64 {
+    Head::of(bytes, start, end).hash(seed.wrapping_add((kind as u64) << 56), bytes, start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn texts_seeds_and_lengths_all_count() {
+        let mut seen = HashSet::new();
+        for length in 0..100usize {
+            let text: Vec<u8> = (0..length).map(|at| u8::try_from(at % 7).unwrap()).collect();
+            for seed in 0..20 {
+                assert!(seen.insert(seeded(seed, &text)), "{length} {seed}");
+            }
+            for at in 0..length {
+                let mut changed = text.clone();
+                changed[at] ^= 0x80;
+                assert!(seen.insert(seeded(1, &changed)), "{length} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn identities_depend_on_key_namespace_kind_and_text() {
+        let key = HashKey::fixed(7);
+        let hashes = [
+            key.within(b"svc").text(b"a"),
+            key.within(b"sv").text(b"ca"),
+            key.within(b"svc").text(b"b"),
+            key.within(b"svc").text(&[0; 16]),
+            key.within(b"svc").uuid([0; 16]),
+            key.within(b"sv").uuid([0; 16]),
+            HashKey::fixed(8).within(b"svc").text(b"a"),
+        ];
+        assert_eq!(HashSet::from(hashes).len(), hashes.len());
+        let random = || HashKey::random().within(b"").text(b"");
+        assert_ne!(random(), random());
+    }
+}

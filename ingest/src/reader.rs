@@ -1,0 +1,275 @@
+//! Cuts inputs into batches of whole records.
+//!
+//! One reader serves all decoders: it hands out numbered batches in input order, so that deciding can
+//! follow that order whichever decoder is faster. Cuts depend on the bytes alone, never on how they
+//! arrived (RATE-2).
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use schemas::csv_mapping::CsvMapping;
+use schemas::quarantine::{QUARANTINED_BYTES_MAX, RejectReason};
+use schemas::usage_event::EVENT_BYTES_MAX;
+
+use crate::csv_rows::CsvColumns;
+use crate::decoder::{Records, span};
+use crate::event_batch::{BatchOrigin, EventBatch, ReadAttributes, Reject};
+use crate::input::{ByteStream, Input, InputError};
+use crate::metering::MeteringPlan;
+use crate::scan::PADDING;
+use crate::split::{RowSplitter, ValueSplitter};
+
+/// Bytes of input in a batch, about: a batch ends with a record.
+pub const BATCH_BYTES: usize = 1 << 20;
+
+/// Longest header of a CSV file.
+const HEADER_BYTES_MAX: usize = 1 << 20;
+
+/// Hands out the records of inputs, batch by batch.
+pub struct Reader {
+    inputs: Vec<Input>,
+    mappings: Vec<CsvMapping>,
+    plan: Arc<MeteringPlan>,
+    progress: Arc<AtomicU64>,
+    next_input: usize,
+    open: Option<OpenInput>,
+    sequence: u64,
+}
+
+struct OpenInput {
+    stream: ByteStream,
+    position: u32,
+    name: String,
+    format: Format,
+    /// Bytes read beyond the last record handed out.
+    carry: Vec<u8>,
+    offset: u64,
+    line: u64,
+    at_end: bool,
+}
+
+/// How records follow each other in an input.
+enum Format {
+    Lines,
+    Values(ValueSplitter),
+    Rows(Arc<CsvColumns>),
+}
+
+impl Reader {
+    /// A reader of inputs. Stored bytes are added to `progress` as they are read.
+    #[must_use]
+    pub fn new(
+        inputs: Vec<Input>,
+        mappings: Vec<CsvMapping>,
+        plan: Arc<MeteringPlan>,
+        progress: Arc<AtomicU64>,
+    ) -> Self {
+        Self { inputs, mappings, plan, progress, next_input: 0, open: None, sequence: 0 }
+    }
+
+    /// Fills a cleared batch with the next records; `None` when there are no more.
+    ///
+    /// # Errors
+    /// [`InputError`] when an input cannot be read to its end.
+    pub fn next(&mut self, batch: &mut EventBatch) -> Result<Option<Records>, InputError> {
+        loop {
+            let mut open = match self.open.take() {
+                Some(open) => open,
+                None => match self.open_next()? {
+                    Some(open) => open,
+                    None => return Ok(None),
+                },
+            };
+            if let Some(records) = open.next(batch)? {
+                batch.origin.sequence = self.sequence;
+                self.sequence += 1;
+                batch.bytes.resize(batch.bytes.len() + PADDING, 0);
+                self.open = Some(open);
+                return Ok(Some(records));
+            }
+        }
+    }
+
+    fn open_next(&mut self) -> Result<Option<OpenInput>, InputError> {
+        let Some(input) = self.inputs.get(self.next_input) else { return Ok(None) };
+        let position = u32::try_from(self.next_input).unwrap_or(u32::MAX);
+        self.next_input += 1;
+        let mut open = OpenInput {
+            stream: ByteStream::open(input, &self.progress)?,
+            position,
+            name: input.name.clone(),
+            format: Format::Lines,
+            carry: Vec::new(),
+            offset: 0,
+            line: 1,
+            at_end: false,
+        };
+        open.fill(BATCH_BYTES)?;
+        open.skip_byte_order_mark();
+        let mapping = input.mapping.and_then(|mapping| self.mappings.get(mapping));
+        open.format = match mapping {
+            Some(mapping) => open.bind(input, mapping, &self.plan)?,
+            None => open.json_format(input),
+        };
+        Ok(Some(open))
+    }
+}
+
+impl OpenInput {
+    /// Reads until `limit` bytes wait, or the input ends.
+    fn fill(&mut self, limit: usize) -> Result<(), InputError> {
+        let missing = limit.saturating_sub(self.carry.len());
+        if !self.at_end && missing > 0 {
+            self.at_end = self.stream.append(&mut self.carry, missing)? < missing;
+        }
+        Ok(())
+    }
+
+    fn skip_byte_order_mark(&mut self) {
+        if self.carry.starts_with(b"\xef\xbb\xbf") {
+            self.carry.drain(..3);
+            self.offset = 3;
+        }
+    }
+
+    /// Lines, unless the input is a list, or a `.json` file that may spread a value over lines.
+    fn json_format(&self, input: &Input) -> Format {
+        let first = self.carry.iter().find(|byte| !byte.is_ascii_whitespace());
+        let is_json_file = input.name.trim_end_matches(".gz").trim_end_matches(".zst").ends_with(".json");
+        if first == Some(&b'[') || is_json_file {
+            Format::Values(ValueSplitter::default())
+        } else {
+            Format::Lines
+        }
+    }
+
+    /// Reads the header of a CSV file and binds the mapping to it.
+    fn bind(
+        &mut self,
+        input: &Input,
+        mapping: &CsvMapping,
+        plan: &MeteringPlan,
+    ) -> Result<Format, InputError> {
+        let delimiter = u8::try_from(mapping.delimiter).unwrap_or(b',');
+        let header_end = RowSplitter::new(delimiter).first_end(&self.carry);
+        let header_end = header_end.unwrap_or(self.carry.len()).min(HEADER_BYTES_MAX);
+        let header: Vec<u8> = self.carry.drain(..header_end).collect();
+        self.offset += header.len() as u64;
+        self.line += newlines(&header);
+        let mut reader =
+            csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(header.as_slice());
+        let mut record = csv::ByteRecord::new();
+        let _ = reader.read_byte_record(&mut record);
+        let names: Vec<String> =
+            record.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        let file = input.path.as_ref().and_then(|path| path.file_name()).and_then(|name| name.to_str());
+        CsvColumns::bind(mapping, plan, file.unwrap_or(&input.name), &names)
+            .map(|columns| Format::Rows(Arc::new(columns)))
+            .map_err(|error| InputError::MissingColumn { name: input.name.clone(), error })
+    }
+
+    /// Moves the next whole records into the batch; `None` at the end of the input.
+    fn next(&mut self, batch: &mut EventBatch) -> Result<Option<Records>, InputError> {
+        self.fill(BATCH_BYTES)?;
+        batch.origin =
+            BatchOrigin { sequence: 0, input: self.position, offset: self.offset, line: self.line };
+        loop {
+            if self.carry.is_empty() && self.at_end {
+                return self.finish();
+            }
+            let (end, records) = self.cut()?;
+            if end > 0 {
+                self.hand_over(end, batch);
+                return Ok(Some(records));
+            }
+            // Not one whole record: read on, up to the largest event there may be.
+            let reach = self.carry.len() + BATCH_BYTES;
+            if self.carry.len() > EVENT_BYTES_MAX {
+                return self.skip_record(batch).map(Some);
+            }
+            self.fill(reach)?;
+        }
+    }
+
+    /// How many of the waiting bytes are whole records, and where the records are.
+    fn cut(&mut self) -> Result<(usize, Records), InputError> {
+        let truncated = |what| InputError::Truncated {
+            name: self.name.clone(),
+            what,
+            offset: self.offset + self.carry.len() as u64,
+        };
+        match &mut self.format {
+            Format::Lines => {
+                let end = memchr::memrchr(b'\n', &self.carry).map_or(0, |newline| newline + 1);
+                Ok((if self.at_end { self.carry.len() } else { end }, Records::Lines))
+            }
+            Format::Rows(columns) => {
+                let end = RowSplitter::new(columns.delimiter()).last_end(&self.carry);
+                let end = if self.at_end { self.carry.len() } else { end.unwrap_or(0) };
+                Ok((end, Records::Rows(Arc::clone(columns))))
+            }
+            Format::Values(splitter) => {
+                let (end, spans) =
+                    splitter.split(&self.carry, self.at_end).map_err(|_| truncated("JSON list"))?;
+                Ok((end, Records::Values(spans)))
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<Option<Records>, InputError> {
+        match &self.format {
+            Format::Values(splitter) if splitter.is_open() => {
+                Err(InputError::Truncated { name: self.name.clone(), what: "JSON list", offset: self.offset })
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn hand_over(&mut self, end: usize, batch: &mut EventBatch) {
+        let rest = self.carry.get(end..).unwrap_or_default().to_vec();
+        self.carry.truncate(end);
+        std::mem::swap(&mut batch.bytes, &mut self.carry);
+        self.carry.clear();
+        self.carry.extend_from_slice(&rest);
+        self.offset += end as u64;
+        self.line += newlines(&batch.bytes);
+    }
+
+    /// Reads past a record that is too large, and refuses it with its first bytes.
+    fn skip_record(&mut self, batch: &mut EventBatch) -> Result<Records, InputError> {
+        let kept = self.carry.len().min(QUARANTINED_BYTES_MAX);
+        batch.bytes.extend_from_slice(self.carry.get(..kept).unwrap_or_default());
+        let mut length = 0;
+        loop {
+            let newline = memchr::memchr(b'\n', &self.carry);
+            let read = newline.map_or(self.carry.len(), |newline| newline + 1);
+            length += read as u64;
+            self.carry.drain(..read);
+            if newline.is_some() {
+                self.line += 1;
+                break;
+            }
+            if self.at_end {
+                break;
+            }
+            self.fill(BATCH_BYTES)?;
+        }
+        self.offset += length;
+        if let Format::Values(splitter) = &mut self.format {
+            splitter.resume();
+        }
+        batch.received = 1;
+        batch.rejects.push(Reject {
+            span: span(0, kept, 0),
+            length,
+            reason: RejectReason::EventTooLarge,
+            detail: format!("the record has {length} bytes, {EVENT_BYTES_MAX} are allowed"),
+            attributes: ReadAttributes::default(),
+        });
+        Ok(Records::Values(Vec::new()))
+    }
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}

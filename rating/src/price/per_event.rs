@@ -1,0 +1,33 @@
+//! Amounts of single events: a fee and bounds on top of a share of the value.
+//!
+//! Bounds hold for each event, so they cannot be applied to the aggregate: events are priced first and
+//! their amounts summed.
+
+use crate::Overflow;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PerEvent {
+    pub(crate) fee: i128,
+    pub(crate) minimum: Option<i128>,
+    pub(crate) maximum: Option<i128>,
+}
+
+impl PerEvent {
+    /// Is there a bound, which only single events can be held to?
+    pub(crate) const fn has_bounds(&self) -> bool {
+        self.minimum.is_some() || self.maximum.is_some()
+    }
+
+    /// The amount of an event whose share of the value is given.
+    #[inline]
+    pub(crate) fn amount(&self, share: i128) -> Result<i128, Overflow> {
+        let amount = share.checked_add(self.fee).ok_or(Overflow)?;
+        let amount = self.minimum.map_or(amount, |minimum| amount.max(minimum));
+        Ok(self.maximum.map_or(amount, |maximum| amount.min(maximum)))
+    }
+
+    /// The fees of a number of events.
+    pub(crate) fn fees(&self, events: u64) -> Result<i128, Overflow> {
+        self.fee.checked_mul(i128::from(events)).ok_or(Overflow)
+    }
+}

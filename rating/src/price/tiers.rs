@@ -1,0 +1,89 @@
+//! Tiers: consecutive ranges of quantity, `(lower, upper]`, the last without an upper bound.
+//!
+//! Only upper bounds are written, so there can be no hole between tiers, for fractions either.
+
+use super::TierLine;
+use crate::Overflow;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tier {
+    /// Quantities above this.
+    pub(crate) lower: i128,
+    /// Up to and including this.
+    pub(crate) upper: Option<i128>,
+    /// Amount of one count of the quantity.
+    pub(crate) count_price: i128,
+    /// Amount due once when the tier is entered.
+    pub(crate) flat_amount: i128,
+    /// Amount of all tiers below when they are full, flat amounts included.
+    pub(crate) below: i128,
+}
+
+/// The tiers of a price.
+#[derive(Clone, Debug)]
+pub(crate) struct Tiers {
+    tiers: Vec<Tier>,
+    /// Is the first tier entered by usage of zero?
+    flat_amount_at_zero: bool,
+    /// Counts in a unit of the quantity.
+    unit: i128,
+}
+
+impl Tiers {
+    /// Tiers in order, by upper bound, amount of one count, and flat amount.
+    pub(crate) fn new(
+        parts: &[(Option<i128>, i128, i128)],
+        flat_amount_at_zero: bool,
+        unit: i128,
+    ) -> Result<Self, Overflow> {
+        let mut tiers = Vec::with_capacity(parts.len());
+        let (mut lower, mut below) = (0i128, 0i128);
+        for (upper, count_price, flat_amount) in parts.iter().copied() {
+            tiers.push(Tier { lower, upper, count_price, flat_amount, below });
+            if let Some(upper) = upper {
+                let width = upper.checked_sub(lower).ok_or(Overflow)?;
+                let slice = width.checked_mul(count_price).ok_or(Overflow)?;
+                below = below
+                    .checked_add(flat_amount)
+                    .and_then(|below| below.checked_add(slice))
+                    .ok_or(Overflow)?;
+                lower = upper;
+            }
+        }
+        Ok(Self { tiers, flat_amount_at_zero, unit })
+    }
+
+    /// The tier a quantity is in; `None` for usage that enters none, and below zero.
+    #[inline]
+    pub(crate) fn holding(&self, quantity: i128) -> Option<(usize, &Tier)> {
+        if quantity < 0 || (quantity == 0 && !self.flat_amount_at_zero) {
+            return None;
+        }
+        let holds = |tier: &&Tier| tier.upper.is_none_or(|upper| quantity <= upper);
+        self.tiers.iter().enumerate().find(|(_, tier)| holds(tier))
+    }
+
+    /// The first tier, which prices what is below zero.
+    pub(crate) fn first(&self) -> Option<&Tier> {
+        self.tiers.first()
+    }
+
+    /// All tiers, with their position from 1.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (u32, &Tier)> {
+        (1u32..).zip(&self.tiers)
+    }
+
+    /// The line of a quantity priced in a tier.
+    pub(crate) fn line(&self, number: u32, tier: &Tier, quantity: i128) -> Result<TierLine, Overflow> {
+        let usage = quantity.checked_mul(tier.count_price).ok_or(Overflow)?;
+        Ok(TierLine {
+            tier: number,
+            lower_bound: tier.lower,
+            upper_bound: tier.upper,
+            quantity,
+            unit_price: Some(tier.count_price.checked_mul(self.unit).ok_or(Overflow)?),
+            flat_amount: tier.flat_amount,
+            amount: usage.checked_add(tier.flat_amount).ok_or(Overflow)?,
+        })
+    }
+}

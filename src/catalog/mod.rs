@@ -1,0 +1,273 @@
+//! Reads a catalog directory: documents in YAML or JSON, contracts also as tables.
+//!
+//! Everything that is wrong is reported at once, with the file, the place, and how to mend it.
+
+mod contract_table;
+mod node;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rating::catalog::{Catalog, Documents, Located, Origin, Problem, compile};
+use schemas::contract::{Contract, ContractLine};
+use schemas::price_book::{PriceBook, Rate};
+use serde::de::DeserializeOwned;
+
+use node::{Node, NodeError};
+
+/// Why a catalog cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// A file or directory cannot be read.
+    #[error("{path}: {error}")]
+    Read {
+        /// What cannot be read.
+        path: PathBuf,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
+    /// There is nothing in it.
+    #[error("{0}: the directory holds no catalog document (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .parquet)")]
+    Empty(PathBuf),
+    /// Its documents are wrong.
+    #[error("the catalog has {} problem{}", .0.len(), if .0.len() == 1 { "" } else { "s" })]
+    Problems(Vec<Problem>),
+}
+
+/// Kinds of documents, as `kind` names them.
+const KINDS: &str = "legal_entity, meter, price_book, contract or csv_mapping";
+
+/// Reads, validates and compiles a catalog directory.
+///
+/// # Errors
+/// [`CatalogError`]: what cannot be read, or every problem of the documents.
+pub fn load(directory: &Path) -> Result<Catalog, CatalogError> {
+    let mut files = Vec::new();
+    find_files(directory, &mut files)?;
+    if files.is_empty() {
+        return Err(CatalogError::Empty(directory.to_owned()));
+    }
+    let mut loader = Loader::default();
+    for file in files {
+        loader.file(directory, &file)?;
+    }
+    let Loader { documents, mut problems } = loader;
+    match compile(documents) {
+        Ok(catalog) if problems.is_empty() => Ok(catalog),
+        Ok(_) => Err(CatalogError::Problems(problems)),
+        Err(more) => {
+            problems.extend(more);
+            problems.sort();
+            Err(CatalogError::Problems(problems))
+        }
+    }
+}
+
+/// Finds catalog files below a directory, in order of their names.
+fn find_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), CatalogError> {
+    let failed = |error| CatalogError::Read { path: directory.to_owned(), error };
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        entries.push(entry.map_err(failed)?.path());
+    }
+    entries.sort();
+    for path in entries {
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if is_hidden {
+            continue;
+        }
+        if path.is_dir() {
+            find_files(&path, files)?;
+        } else if matches!(ending(&path), "yaml" | "yml" | "json" | "ndjson" | "jsonl" | "csv" | "parquet") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn ending(path: &Path) -> &str {
+    path.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
+}
+
+/// Collects documents and problems.
+#[derive(Default)]
+struct Loader {
+    documents: Documents,
+    problems: Vec<Problem>,
+}
+
+impl Loader {
+    fn file(&mut self, directory: &Path, path: &Path) -> Result<(), CatalogError> {
+        let failed = |error| CatalogError::Read { path: path.to_owned(), error };
+        let shown = path.strip_prefix(directory).unwrap_or(path).display().to_string();
+        let file: Arc<str> = shown.into();
+        match ending(path) {
+            "parquet" => contract_table::read_parquet(&fs::File::open(path).map_err(failed)?, &file, self),
+            "csv" => contract_table::read_csv(&fs::read(path).map_err(failed)?, &file, self),
+            kind => {
+                let bytes = fs::read(path).map_err(failed)?;
+                match String::from_utf8(bytes) {
+                    Ok(text) if matches!(kind, "ndjson" | "jsonl") => self.lines(&text, &file),
+                    Ok(text) => self.documents(&text, &file),
+                    Err(_) => {
+                        let origin = Origin { file, line: 0 };
+                        self.problem(origin, String::new(), "the file is not UTF-8".to_owned(), "save it as UTF-8");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, origin: Origin, path: String, message: String, mend: &str) {
+        self.problems.push(Problem { origin, path, message, mend: mend.to_owned() });
+    }
+
+    /// Reads a file of documents.
+    fn documents(&mut self, text: &str, file: &Arc<str>) {
+        match node::parse(text) {
+            Ok(documents) => {
+                for document in documents {
+                    self.document(document, file);
+                }
+            }
+            Err(error) => self.unreadable(file, "document", &error),
+        }
+    }
+
+    /// Reads one document per line; a line without `kind` is a contract.
+    fn lines(&mut self, text: &str, file: &Arc<str>) {
+        for (number, line) in (1u64..).zip(text.lines()) {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let origin = Origin { file: Arc::clone(file), line: number };
+            if !line.contains("\"kind\"") {
+                match serde_json::from_str::<Contract>(line) {
+                    Ok(document) => self.documents.contracts.push(Located { document, origin }),
+                    Err(error) => {
+                        let message = format!("this line is no contract: {error}");
+                        self.problem(origin, "contract".to_owned(), message, "write one JSON contract per line");
+                    }
+                }
+                continue;
+            }
+            match node::parse(line) {
+                Ok(documents) => {
+                    for mut document in documents {
+                        document.line = number;
+                        self.document(document, file);
+                    }
+                }
+                Err(error) => self.unreadable(file, "document", &error.on_line(number)),
+            }
+        }
+    }
+
+    fn unreadable(&mut self, file: &Arc<str>, what: &str, error: &NodeError) {
+        let origin = Origin { file: Arc::clone(file), line: error.line };
+        let path = [what, &error.path()].join(" ").trim_end().to_owned();
+        self.problem(origin, path, error.message.clone(), "see docs/catalog.md for the form");
+    }
+
+    fn document(&mut self, mut document: Node, file: &Arc<str>) {
+        if document.text().is_some_and(str::is_empty) {
+            return;
+        }
+        let origin = Origin { file: Arc::clone(file), line: document.line };
+        let kind = document.take("kind");
+        let Some(kind) = kind.as_ref().and_then(Node::text) else {
+            let message = "the document does not say what it is".to_owned();
+            self.problem(origin, "kind".to_owned(), message, &format!("begin it with kind: {KINDS}"));
+            return;
+        };
+        match kind {
+            "legal_entity" => {
+                if let Some(located) = self.read(&document, "legal_entity", origin) {
+                    self.documents.legal_entities.push(located);
+                }
+            }
+            "meter" => {
+                if let Some(located) = self.read(&document, "meter", origin) {
+                    self.documents.meters.push(located);
+                }
+            }
+            "csv_mapping" => {
+                if let Some(located) = self.read(&document, "csv_mapping", origin) {
+                    self.documents.csv_mappings.push(located);
+                }
+            }
+            "price_book" => self.price_book(document, origin),
+            "contract" => self.contract(document, origin),
+            other => {
+                let message = format!("there is no kind {other:?}");
+                self.problem(origin, "kind".to_owned(), message, &format!("write {KINDS}"));
+            }
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&mut self, node: &Node, kind: &str, origin: Origin) -> Option<Located<T>> {
+        let name = name_of(node, kind);
+        match node.read() {
+            Ok(document) => Some(Located { document, origin }),
+            Err(error) => {
+                self.unreadable(&origin.file, &name, &error);
+                None
+            }
+        }
+    }
+
+    /// Reads a price book rate by rate, so that each can have its own problem.
+    fn price_book(&mut self, mut document: Node, origin: Origin) {
+        let name = name_of(&document, "price_book");
+        let mut rates: Vec<Vec<Rate>> = Vec::new();
+        for (position, version) in document.items_mut("versions").iter_mut().enumerate() {
+            let path = format!("{name} versions[{position}].rates");
+            let items = version.take_items("rates");
+            rates.push(self.items(&items, &path, &origin));
+        }
+        let Some(mut located) = self.read::<PriceBook>(&document, "price_book", origin) else { return };
+        for (version, rates) in located.document.versions.iter_mut().zip(rates) {
+            version.rates = rates;
+        }
+        self.documents.price_books.push(located);
+    }
+
+    /// Reads a contract line by line, so that each can have its own problem.
+    fn contract(&mut self, mut document: Node, origin: Origin) {
+        let name = name_of(&document, "contract");
+        let items = document.take_items("lines");
+        let lines: Vec<ContractLine> = self.items(&items, &format!("{name} lines"), &origin);
+        let Some(mut located) = self.read::<Contract>(&document, "contract", origin) else { return };
+        // A list that lost items to problems is not empty.
+        if lines.len() == items.len() {
+            located.document.lines = lines;
+            self.documents.contracts.push(located);
+        }
+    }
+
+    fn items<T: DeserializeOwned>(&mut self, items: &[Node], path: &str, origin: &Origin) -> Vec<T> {
+        let mut read = Vec::with_capacity(items.len());
+        for (position, item) in items.iter().enumerate() {
+            match item.read() {
+                Ok(item) => read.push(item),
+                Err(error) => {
+                    let inner = error.path();
+                    let dot = if inner.is_empty() { "" } else { "." };
+                    let path = format!("{path}[{position}]{dot}{inner}");
+                    let origin = Origin { file: Arc::clone(&origin.file), line: error.line };
+                    self.problem(origin, path, error.message, "see docs/catalog.md for the form");
+                }
+            }
+        }
+        read
+    }
+}
+
+fn name_of(node: &Node, kind: &str) -> String {
+    match node.get("id").and_then(Node::text) {
+        Some(id) => format!("{kind} {id}"),
+        None => kind.to_owned(),
+    }
+}
