@@ -11,12 +11,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use aggregate::accrual_events::AccrualEvents;
 use aggregate::accrual_table::{AccrualTable, AccrualTotals};
-use aggregate::accruals::{AccrualPlan, AccrualRow};
+use aggregate::accruals::AccrualPlan;
 use aggregate::control_total_table::write_control_totals;
 use aggregate::control_totals::{ControlTotals, Outcome};
 use aggregate::decider::{DecidedBatch, Decider};
@@ -47,8 +48,8 @@ const DECIDED_BATCHES: usize = 4;
 /// Batches after which the number of events is estimated.
 const ESTIMATE_AFTER_BATCHES: u64 = 8;
 
-/// Groups of charges accrued for in one piece of work.
-const ACCRUAL_BLOCK: usize = 4096;
+/// Contract lines, meters and periods in a part of the accruals table.
+const ACCRUAL_PART_GROUPS: usize = 1 << 16;
 
 /// What a run is asked to do.
 #[derive(Debug)]
@@ -103,13 +104,15 @@ type Finished = (RunningTotals, ControlTotals, Interner, Interner, u64);
 /// # Errors
 /// [`RunError`]; nothing is published then.
 pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
+    let t0 = std::time::Instant::now();
     let output = Output::create(&plan.output)?;
     let metering = Arc::new(MeteringPlan::new(plan.catalog.meters()));
     let key = HashKey::random();
     let accounts = Arc::new(number_accounts(&plan.catalog));
     let mut tables = Tables::create(plan, &output)?;
     let mappings = plan.catalog.csv_mappings().to_vec();
-    let reader = Reader::new(plan.inputs.clone(), mappings, Arc::clone(&metering), Arc::clone(&progress.bytes));
+    let reader =
+        Reader::new(plan.inputs.clone(), mappings, Arc::clone(&metering), Arc::clone(&progress.bytes));
     let reader = Mutex::new(reader);
     let dimensions = metering.dimensions().len();
 
@@ -128,12 +131,20 @@ pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
         for number in 0..plan.decoders {
             let decoder = Decoder::new(number, Arc::clone(&metering), Arc::clone(&accounts), key);
             let (reader, empty, decoded) = (&reader, empty_rx.clone(), decoded_tx.clone());
-            scope.spawn(move || decode(decoder, reader, &empty, &decoded));
+            std::thread::Builder::new()
+                .name("decode".into())
+                .spawn_scoped(scope, move || decode(decoder, reader, &empty, &decoded))
+                .unwrap();
         }
         drop((empty_rx, decoded_tx));
         let decider = Decider::new(Arc::clone(&plan.catalog), &key, plan.decoders);
         let stored: u64 = plan.inputs.iter().filter_map(|input| input.bytes).sum();
-        let deciding = scope.spawn(move || decide(decider, &decoded_rx, &used_rx, &decided_tx, progress, stored));
+        let deciding = std::thread::Builder::new()
+            .name("decide".into())
+            .spawn_scoped(scope, move || {
+                decide(decider, &decoded_rx, &used_rx, &decided_tx, progress, stored)
+            })
+            .unwrap();
         let written = tables.write(&plan.catalog, &decided_rx, &used_tx, &empty_tx);
         // Closing the channels ends the stages before, if writing failed.
         drop((decided_rx, used_tx, empty_tx));
@@ -141,6 +152,7 @@ pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
         written?;
         Ok::<Finished, RunError>(decided?)
     })?;
+    eprintln!("decided {:?}", t0.elapsed());
     finish(plan, progress, output, tables, finished)
 }
 
@@ -293,13 +305,22 @@ fn finish(
     let (totals, control, sources, event_types, received) = finished;
     let rated = tables.rated_usage.finish()?;
     let quarantine = tables.quarantine.finish()?;
+    let t0 = std::time::Instant::now();
     let accruals = write_accruals(plan, progress, &output, &totals)?;
+    eprintln!("accrued {:?}", t0.elapsed());
     let text = |texts: &Interner, number: u32| {
         texts.text(number).map_or_else(String::new, |text| String::from_utf8_lossy(text).into_owned())
     };
     let rows = control.rows(|number| text(&sources, number), |number| text(&event_types, number));
     write_control_totals(&output, &rows)?;
-    let books = Books { received, control: &control, totals: &totals, rated: &rated, quarantine, accruals: &accruals };
+    let books = Books {
+        received,
+        control: &control,
+        totals: &totals,
+        rated: &rated,
+        quarantine,
+        accruals: &accruals,
+    };
     books.balance(&plan.catalog)?;
     let report = RunReport::new(plan, received, &control, &rated, &accruals)
         .map_err(|Overflow| AggregateError::Overflow("amount per currency"))?;
@@ -308,49 +329,56 @@ fn finish(
     Ok(report)
 }
 
-/// Makes accruals block by block on all cores, and writes them in order.
+/// Makes accruals on all cores, each core a part of the table at a time.
+///
+/// Which groups are in which part depends on the groups alone, so the parts are the same however many
+/// cores make them.
 fn write_accruals(
     plan: &RunPlan,
     progress: &Progress,
     output: &Output,
     totals: &RunningTotals,
 ) -> Result<AccrualTotals, RunError> {
-    let mut table = AccrualTable::create(output, plan.accrual_events)?;
     let accrual_plan = AccrualPlan::new(totals);
-    let groups = accrual_plan.groups();
-    progress.groups_total.store(groups.len() as u64, Ordering::Relaxed);
-    let blocks: Vec<_> = groups.chunks(ACCRUAL_BLOCK).collect();
-    let next = AtomicU64::new(0);
-    let (done_tx, done_rx) = bounded::<(usize, Result<Vec<AccrualRow>, Overflow>)>(plan.decoders * 2);
-    thread::scope(|scope| {
-        for _ in 0..plan.decoders {
-            let (accrual_plan, blocks, next, done) = (&accrual_plan, &blocks, &next, done_tx.clone());
-            scope.spawn(move || {
-                loop {
-                    let position = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
-                    let Some(block) = blocks.get(position) else { return };
-                    if done.send((position, accrual_plan.accrue(totals, block))).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(done_tx);
-        let mut waiting = BTreeMap::new();
-        let mut position = 0;
-        while let Ok((block, rows)) = done_rx.recv() {
-            waiting.insert(block, rows);
-            while let Some(rows) = waiting.remove(&position) {
-                let rows = rows.map_err(|Overflow| AggregateError::Overflow("accrual"))?;
-                table.append(&plan.catalog, &rows)?;
-                position += 1;
-                progress.groups.fetch_add(ACCRUAL_BLOCK as u64, Ordering::Relaxed);
+    let groups = accrual_plan.len();
+    progress.groups_total.store(groups as u64, Ordering::Relaxed);
+    let parts = groups.div_ceil(ACCRUAL_PART_GROUPS).max(1);
+    let next = AtomicUsize::new(0);
+    let write_parts = || {
+        let mut written = Vec::new();
+        loop {
+            let part = next.fetch_add(1, Ordering::Relaxed);
+            if part >= parts {
+                return Ok::<_, AggregateError>(written);
             }
+            let from = part * ACCRUAL_PART_GROUPS;
+            let mut table = AccrualTable::create(output, part)?;
+            accrual_plan.accrue(totals, from..groups.min(from + ACCRUAL_PART_GROUPS), |group| {
+                progress.groups.fetch_add(1, Ordering::Relaxed);
+                table.append(&plan.catalog, group)
+            })?;
+            written.push((part, table.finish()?));
         }
-        drop(done_rx);
-        Ok::<(), AggregateError>(())
+    };
+    let mut written = thread::scope(|scope| {
+        let others: Vec<_> = (1..plan.decoders.min(parts)).map(|_| scope.spawn(write_parts)).collect();
+        let mut written = write_parts()?;
+        for other in others {
+            written.append(&mut other.join().map_err(|_| RunError::StageLost)??);
+        }
+        Ok::<_, RunError>(written)
     })?;
-    Ok(table.finish()?)
+    written.sort_by_key(|(part, _)| *part);
+    let mut sum = AccrualTotals::default();
+    for (_, totals) in &mut written {
+        sum.append(totals);
+    }
+    if plan.accrual_events {
+        let mut events = AccrualEvents::create(output)?;
+        accrual_plan.accrue(totals, 0..groups, |group| events.append(&plan.catalog, group))?;
+        events.finish()?;
+    }
+    Ok(sum)
 }
 
 /// The counts and amounts of a run, from independent places.
@@ -373,15 +401,24 @@ impl Books<'_> {
     /// Holds the books against each other (CONS-1, ACCR-1).
     fn balance(&self, catalog: &Catalog) -> Result<(), AggregateError> {
         let control = self.control;
-        let counted = [Outcome::Rated, Outcome::Unrated, Outcome::Duplicate, Outcome::Conflict, Outcome::Rejected]
-            .into_iter()
-            .map(|outcome| control.total(outcome))
-            .sum::<u64>();
+        let counted =
+            [Outcome::Rated, Outcome::Unrated, Outcome::Duplicate, Outcome::Conflict, Outcome::Rejected]
+                .into_iter()
+                .map(|outcome| control.total(outcome))
+                .sum::<u64>();
         let unrated: u64 = control.unrated().map(|(_, count)| count).sum();
         let equal_counts = [
             ("events received and counted", self.received, counted),
-            ("rejected events counted and in quarantine", control.total(Outcome::Rejected), self.quarantine.rejected),
-            ("conflicts counted and in quarantine", control.total(Outcome::Conflict), self.quarantine.conflict),
+            (
+                "rejected events counted and in quarantine",
+                control.total(Outcome::Rejected),
+                self.quarantine.rejected,
+            ),
+            (
+                "conflicts counted and in quarantine",
+                control.total(Outcome::Conflict),
+                self.quarantine.conflict,
+            ),
             ("unrated usages counted and in quarantine", unrated, self.quarantine.unrated),
             ("rated usages written and accrued for", self.rated.rows, self.accruals.events),
         ];

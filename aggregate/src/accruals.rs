@@ -6,34 +6,44 @@
 //! period's days sum to the period's amount rounded once (ACCR-1). Order of arrival plays no part: two
 //! orders of the same events give the same accruals (RATE-2).
 
+use std::ops::Range;
+
 use rating::Overflow;
-use rating::price::TierLine;
+use rating::price::{Price, Terms, TierLine, Usage};
 use rating::rounding::rescale_rounded;
 use schemas::decimal::power_of_ten;
 use schemas::money::{AMOUNT_SCALE, Amount};
 use schemas::quantity::QUANTITY_SCALE;
 
-use crate::charge::Fold;
+use crate::charge::{Day, Fold};
 use crate::charges::FoldStep;
 use crate::running_totals::RunningTotals;
 
-/// The accrual of one contract line, meter and day. Positions are those of the catalog.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccrualRow {
-    /// Contract line.
+/// The accruals of one contract line, meter and billing period, by day.
+#[derive(Debug, Default)]
+pub struct AccrualGroup {
+    /// Contract line, as a position in the catalog.
     pub line: u32,
-    /// Meter.
+    /// Meter, as a position in the catalog.
     pub meter: u16,
-    /// Terms of the contract line at the end of the day.
-    pub terms: u32,
-    /// Price book version at the end of the day.
-    pub price_book_version: u32,
-    /// Rate at the end of the day.
-    pub rate: u32,
-    /// Day of use, as days since 1970.
-    pub service_day: i32,
     /// First day of the billing period, as days since 1970.
     pub period_start: i32,
+    days: Vec<AccrualDay>,
+    /// How many of the days are in use; the others keep their buffers.
+    used: usize,
+}
+
+/// The accrual of one day.
+#[derive(Debug, Default)]
+pub struct AccrualDay {
+    /// Day of use, as days since 1970.
+    pub service_day: i32,
+    /// Terms of the contract line at the end of the day, as a position in the catalog.
+    pub terms: u32,
+    /// Price book version at the end of the day, as a position in the catalog.
+    pub price_book_version: u32,
+    /// Rate at the end of the day, as a position in the catalog.
+    pub rate: u32,
     /// Event time of the first event of the day, in microseconds.
     pub first_event_time: i64,
     /// Event time of the last event of the day, in microseconds.
@@ -54,10 +64,65 @@ pub struct AccrualRow {
     pub tiers: Vec<TierLine>,
 }
 
-/// The charges of one contract line, meter and billing period: what one run of days accrues for.
-#[derive(Clone, Debug)]
-pub struct AccrualGroup {
-    charges: std::ops::Range<usize>,
+impl AccrualGroup {
+    /// The days, in order.
+    #[must_use]
+    pub fn days(&self) -> &[AccrualDay] {
+        self.days.get(..self.used).unwrap_or_default()
+    }
+
+    /// Begins another group.
+    fn begin(&mut self, line: u32, meter: u16, period_start: i32) {
+        (self.line, self.meter, self.period_start) = (line, meter, period_start);
+        self.used = 0;
+    }
+
+    /// The day of a date, new or begun by another charge of the group.
+    fn day(&mut self, date: i32) -> &mut AccrualDay {
+        let known = self.days().iter().rposition(|day| day.service_day == date);
+        let position = known.unwrap_or_else(|| {
+            if self.used == self.days.len() {
+                self.days.push(AccrualDay::default());
+            }
+            self.used += 1;
+            self.used - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "the position was found or is the last of those in use")]
+        let day = &mut self.days[position];
+        if known.is_none() {
+            let mut tiers = std::mem::take(&mut day.tiers);
+            tiers.clear();
+            *day = AccrualDay {
+                service_day: date,
+                first_event_time: i64::MAX,
+                last_event_time: i64::MIN,
+                tiers,
+                ..AccrualDay::default()
+            };
+        }
+        day
+    }
+
+    /// Puts the days in order, fills in what is cumulative, and rounds.
+    fn accumulate(&mut self, totals: &RunningTotals) -> Result<(), Overflow> {
+        let catalog = &totals.catalog;
+        let line = catalog.lines().get(self.line as usize).ok_or(Overflow)?;
+        let entity = catalog.legal_entities().get(line.legal_entity as usize).ok_or(Overflow)?;
+        let exponent = line.currency.exponent();
+        let (mut quantity, mut amount, mut rounded) = (0i128, Amount::ZERO, 0i128);
+        let days = self.days.get_mut(..self.used).unwrap_or_default();
+        days.sort_by_key(|day| day.service_day);
+        for day in days {
+            quantity = quantity.checked_add(day.quantity).ok_or(Overflow)?;
+            amount = amount.checked_add(day.amount).map_err(|_| Overflow)?;
+            let rounded_now = rescale_rounded(amount.units(), AMOUNT_SCALE, exponent, entity.rounding)?;
+            day.cumulative_quantity = quantity;
+            day.cumulative_amount = amount;
+            day.net_minor_units = rounded_now.checked_sub(rounded).ok_or(Overflow)?;
+            rounded = rounded_now;
+        }
+        Ok(())
+    }
 }
 
 /// The order accruals are made in: by legal entity, currency, contract line, meter and period.
@@ -65,7 +130,7 @@ pub struct AccrualGroup {
 pub struct AccrualPlan {
     /// Charges, group by group.
     order: Vec<u32>,
-    groups: Vec<AccrualGroup>,
+    groups: Vec<Range<usize>>,
 }
 
 impl AccrualPlan {
@@ -78,56 +143,59 @@ impl AccrualPlan {
         let line_ranks =
             ranks(catalog.lines(), |line| (entity_id(line.legal_entity), line.currency, line.id.as_str()));
         let meter_ranks = ranks(catalog.meters(), |meter| meter.id.as_str());
-        let charges = &totals.charges.charges;
-        let key = |position: u32| {
-            let key = charges.get(position as usize)?.key;
-            let line = line_ranks.get(key.line as usize).copied()?;
-            let meter = meter_ranks.get(usize::from(key.meter)).copied()?;
-            Some((line, meter, key.period_start))
-        };
-        let mut order: Vec<u32> = (0..u32::try_from(charges.len()).unwrap_or(u32::MAX)).collect();
-        // The account decides between charges of one group, so that the order is total.
-        order.sort_by_cached_key(|position| {
-            (
-                key(*position),
-                charges.get(*position as usize).map(|charge| (charge.key.account, charge.key.group)),
-            )
-        });
-        let mut groups: Vec<AccrualGroup> = Vec::new();
+        let rank = |ranks: &[u32], position: usize| ranks.get(position).copied().unwrap_or(u32::MAX);
+        // The account and the group decide between charges of one line, so that the order is total.
+        let mut keyed: Vec<_> = (0u32..)
+            .zip(&totals.charges.charges)
+            .map(|(position, charge)| {
+                let key = charge.key;
+                let line = rank(&line_ranks, key.line as usize);
+                let meter = rank(&meter_ranks, usize::from(key.meter));
+                ((line, meter, key.period_start), (key.account, key.group), position)
+            })
+            .collect();
+        keyed.sort_unstable();
+        let mut groups: Vec<Range<usize>> = Vec::new();
         let mut previous = None;
-        for (position, charge) in order.iter().enumerate() {
-            let key = key(*charge);
+        for (position, (key, ..)) in keyed.iter().enumerate() {
             match groups.last_mut() {
-                Some(group) if previous == key => group.charges.end = position + 1,
-                _ => groups.push(AccrualGroup { charges: position..position + 1 }),
+                Some(group) if previous == Some(key) => group.end = position + 1,
+                _ => groups.push(position..position + 1),
             }
-            previous = key;
+            previous = Some(key);
         }
-        Self { order, groups }
+        Self { order: keyed.into_iter().map(|(.., position)| position).collect(), groups }
     }
 
-    /// The groups, in order.
+    /// Number of groups.
     #[must_use]
-    pub fn groups(&self) -> &[AccrualGroup] {
-        &self.groups
+    pub fn len(&self) -> usize {
+        self.groups.len()
     }
 
-    /// Makes the accruals of groups, in order.
+    /// Are there no groups?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Makes the accruals of some groups, in order, and hands each group over.
     ///
     /// # Errors
-    /// [`Overflow`] when a total needs more than 38 digits.
-    pub fn accrue(
+    /// What `take` says; [`Overflow`] when a total needs more than 38 digits.
+    pub fn accrue<E: From<Overflow>>(
         &self,
         totals: &RunningTotals,
-        groups: &[AccrualGroup],
-    ) -> Result<Vec<AccrualRow>, Overflow> {
-        let mut rows = Vec::new();
-        let mut scratch = Scratch::default();
-        for group in groups {
-            let charges = self.order.get(group.charges.clone()).unwrap_or_default();
-            accrue_group(totals, charges, &mut scratch, &mut rows)?;
+        groups: Range<usize>,
+        mut take: impl FnMut(&AccrualGroup) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut maker = Maker::new(totals);
+        for group in self.groups.get(groups).unwrap_or_default() {
+            let charges = self.order.get(group.clone()).unwrap_or_default();
+            maker.make(charges)?;
+            take(&maker.group)?;
         }
-        Ok(rows)
+        Ok(())
     }
 }
 
@@ -144,114 +212,59 @@ fn ranks<'a, T, K: Ord>(elements: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<u32>
     ranks
 }
 
-/// Buffers that are used again for every group.
-#[derive(Default)]
-struct Scratch {
-    days: Vec<crate::charge::Day>,
-    before: Vec<TierLine>,
-    after: Vec<TierLine>,
-    by_date: Vec<AccrualRow>,
+/// Makes groups one after another in the same buffers.
+struct Maker<'a> {
+    totals: &'a RunningTotals,
+    group: AccrualGroup,
+    days: Vec<Day>,
+    tiers: TierDifference,
 }
 
-/// Makes the accruals of one line, meter and period.
-fn accrue_group(
-    totals: &RunningTotals,
-    charges: &[u32],
-    scratch: &mut Scratch,
-    rows: &mut Vec<AccrualRow>,
-) -> Result<(), Overflow> {
-    let Scratch { days, before, after, by_date } = scratch;
-    by_date.clear();
-    for position in charges {
-        days.clear();
-        days.extend(totals.charges.days_of(*position).copied());
-        totals.charges.sort(days);
-        let charge = totals.charges.charges.get(*position as usize).ok_or(Overflow)?;
-        let key = charge.key;
+impl<'a> Maker<'a> {
+    fn new(totals: &'a RunningTotals) -> Self {
+        Self { totals, group: AccrualGroup::default(), days: Vec::new(), tiers: TierDifference::default() }
+    }
+
+    fn make(&mut self, charges: &[u32]) -> Result<(), Overflow> {
+        let Self { totals, group, days, tiers } = self;
+        let key_of = |position: u32| totals.charges.charges.get(position as usize).map(|charge| charge.key);
+        let key = charges.first().and_then(|charge| key_of(*charge)).ok_or(Overflow)?;
+        group.begin(key.line, key.meter, key.period_start);
         let meter_factor = meter_factor(totals, key.meter)?;
-        let mut add = |step: &FoldStep<'_>| {
-            before.clear();
-            after.clear();
-            step.price.breakdown(step.segment.terms, &step.before.usage, before)?;
-            step.price.breakdown(step.segment.terms, &step.after.usage, after)?;
-            let row = day_row(by_date, step, key.line, key.meter, key.period_start);
-            let quantity =
-                step.after.usage.quantity.checked_sub(step.before.usage.quantity).ok_or(Overflow)?;
-            let quantity = quantity.checked_mul(meter_factor).ok_or(Overflow)?;
-            row.quantity = row.quantity.checked_add(quantity).ok_or(Overflow)?;
-            row.event_count = row.event_count.checked_add(step.day.usage.events).ok_or(Overflow)?;
-            row.first_event_time = row.first_event_time.min(step.day.first);
-            row.last_event_time = row.last_event_time.max(step.day.last);
-            let amount = step.after.amount.checked_sub(step.before.amount).map_err(|_| Overflow)?;
-            row.amount = row.amount.checked_add(amount).map_err(|_| Overflow)?;
-            let tier_factor = quantity_factor(step.price.priced_decimals)?;
-            add_tier_differences(before, after, tier_factor, &mut row.tiers)
-        };
-        totals.charges.fold_days(&totals.catalog, *position, days, &mut Fold::default(), &mut add)?;
+        for position in charges {
+            days.clear();
+            days.extend(totals.charges.days_of(*position).copied());
+            totals.charges.sort(days);
+            tiers.begin();
+            totals.charges.fold_days(&totals.catalog, *position, days, &mut Fold::default(), |step| {
+                add_day(group, step, meter_factor, tiers)
+            })?;
+        }
+        group.accumulate(totals)
     }
-    by_date.sort_by_key(|row| row.service_day);
-    accumulate(totals, by_date)?;
-    rows.append(by_date);
-    Ok(())
 }
 
-/// The row of a day, new or begun by another charge of the group.
-fn day_row<'a>(
-    rows: &'a mut Vec<AccrualRow>,
+/// Adds what a day of a charge changed.
+fn add_day(
+    group: &mut AccrualGroup,
     step: &FoldStep<'_>,
-    line: u32,
-    meter: u16,
-    period_start: i32,
-) -> &'a mut AccrualRow {
-    let known = rows.iter().rposition(|row| row.service_day == step.day.date);
-    let position = known.unwrap_or(rows.len());
-    if known.is_none() {
-        rows.push(AccrualRow {
-            line,
-            meter,
-            terms: step.segment.contract_terms,
-            price_book_version: step.segment.price_book_version,
-            rate: step.segment.rate,
-            service_day: step.day.date,
-            period_start,
-            first_event_time: i64::MAX,
-            last_event_time: i64::MIN,
-            event_count: 0,
-            quantity: 0,
-            cumulative_quantity: 0,
-            amount: Amount::ZERO,
-            cumulative_amount: Amount::ZERO,
-            net_minor_units: 0,
-            tiers: Vec::new(),
-        });
-    }
-    #[expect(clippy::indexing_slicing, reason = "the position was found or has just been pushed")]
-    let row = &mut rows[position];
+    meter_factor: i128,
+    tiers: &mut TierDifference,
+) -> Result<(), Overflow> {
+    let day = group.day(step.day.date);
     // Segments come in order of time: the last of the day speaks for it.
-    row.terms = step.segment.contract_terms;
-    row.price_book_version = step.segment.price_book_version;
-    row.rate = step.segment.rate;
-    row
-}
-
-/// Fills in what is cumulative, and rounds.
-fn accumulate(totals: &RunningTotals, rows: &mut [AccrualRow]) -> Result<(), Overflow> {
-    let catalog = &totals.catalog;
-    let Some(first) = rows.first() else { return Ok(()) };
-    let line = catalog.lines().get(first.line as usize).ok_or(Overflow)?;
-    let entity = catalog.legal_entities().get(line.legal_entity as usize).ok_or(Overflow)?;
-    let exponent = line.currency.exponent();
-    let (mut quantity, mut amount, mut rounded) = (0i128, Amount::ZERO, 0i128);
-    for row in rows {
-        quantity = quantity.checked_add(row.quantity).ok_or(Overflow)?;
-        amount = amount.checked_add(row.amount).map_err(|_| Overflow)?;
-        let rounded_now = rescale_rounded(amount.units(), AMOUNT_SCALE, exponent, entity.rounding)?;
-        row.cumulative_quantity = quantity;
-        row.cumulative_amount = amount;
-        row.net_minor_units = rounded_now.checked_sub(rounded).ok_or(Overflow)?;
-        rounded = rounded_now;
-    }
-    Ok(())
+    day.terms = step.segment.contract_terms;
+    day.price_book_version = step.segment.price_book_version;
+    day.rate = step.segment.rate;
+    let quantity = step.after.usage.quantity.checked_sub(step.before.usage.quantity).ok_or(Overflow)?;
+    let quantity = quantity.checked_mul(meter_factor).ok_or(Overflow)?;
+    day.quantity = day.quantity.checked_add(quantity).ok_or(Overflow)?;
+    day.event_count = day.event_count.checked_add(step.day.usage.events).ok_or(Overflow)?;
+    day.first_event_time = day.first_event_time.min(step.day.first);
+    day.last_event_time = day.last_event_time.max(step.day.last);
+    let amount = step.after.amount.checked_sub(step.before.amount).map_err(|_| Overflow)?;
+    day.amount = day.amount.checked_add(amount).map_err(|_| Overflow)?;
+    tiers.add(step.price, step.segment.terms, &step.before.usage, &step.after.usage, &mut day.tiers)
 }
 
 /// From a meter's counts to `10^-12`.
@@ -264,45 +277,70 @@ fn quantity_factor(decimals: u8) -> Result<i128, Overflow> {
     QUANTITY_SCALE.checked_sub(decimals).and_then(power_of_ten).ok_or(Overflow)
 }
 
-/// Adds what each tier changed by; quantities become counts of `10^-12`.
-fn add_tier_differences(
-    before: &[TierLine],
-    after: &[TierLine],
-    factor: i128,
-    tiers: &mut Vec<TierLine>,
-) -> Result<(), Overflow> {
-    let signed = after.iter().map(|line| (1i128, line)).chain(before.iter().map(|line| (-1, line)));
-    for (sign, line) in signed {
-        let scaled = |counts: i128| counts.checked_mul(factor).ok_or(Overflow);
-        let lower_bound = scaled(line.lower_bound)?;
-        let upper_bound = line.upper_bound.map(scaled).transpose()?;
-        let same = |tier: &TierLine| {
-            tier.tier == line.tier
-                && tier.unit_price == line.unit_price
-                && tier.lower_bound == lower_bound
-                && tier.upper_bound == upper_bound
-        };
-        let position = match tiers.iter().position(same) {
-            Some(position) => position,
-            None => {
-                tiers.push(TierLine {
-                    lower_bound,
-                    upper_bound,
-                    quantity: 0,
-                    flat_amount: 0,
-                    amount: 0,
-                    ..*line
-                });
-                tiers.len() - 1
-            }
-        };
-        let Some(tier) = tiers.get_mut(position) else { continue };
-        let add = |to: i128, part: i128| to.checked_add(part.checked_mul(sign)?);
-        tier.quantity = add(tier.quantity, scaled(line.quantity)?).ok_or(Overflow)?;
-        tier.flat_amount = add(tier.flat_amount, line.flat_amount).ok_or(Overflow)?;
-        tier.amount = add(tier.amount, line.amount).ok_or(Overflow)?;
+/// What usage changes in the amounts of tiers.
+#[derive(Default)]
+struct TierDifference {
+    before: Vec<TierLine>,
+    after: Vec<TierLine>,
+    /// The usage that `after` is of.
+    of: Option<Usage>,
+}
+
+impl TierDifference {
+    /// Begins another charge.
+    fn begin(&mut self) {
+        self.of = None;
     }
-    tiers.retain(|tier| tier.quantity != 0 || tier.amount != 0 || tier.flat_amount != 0);
-    tiers.sort_by_key(|tier| (tier.tier, tier.unit_price, tier.lower_bound));
+
+    /// Adds what each tier changes by; quantities become counts of `10^-12`.
+    fn add(
+        &mut self,
+        price: &Price,
+        terms: Terms,
+        before: &Usage,
+        after: &Usage,
+        tiers: &mut Vec<TierLine>,
+    ) -> Result<(), Overflow> {
+        std::mem::swap(&mut self.before, &mut self.after);
+        // A day mostly begins where the day before ended.
+        if self.of.as_ref() != Some(before) {
+            self.before.clear();
+            price.breakdown(terms, before, &mut self.before)?;
+        }
+        self.after.clear();
+        price.breakdown(terms, after, &mut self.after)?;
+        self.of = Some(*after);
+        let factor = quantity_factor(price.priced_decimals)?;
+        for line in &self.after {
+            add_line(tiers, line, factor, 1)?;
+        }
+        for line in &self.before {
+            add_line(tiers, line, factor, -1)?;
+        }
+        tiers.retain(|tier| tier.quantity != 0 || tier.amount != 0 || tier.flat_amount != 0);
+        tiers.sort_by_key(|tier| (tier.tier, tier.unit_price, tier.lower_bound));
+        Ok(())
+    }
+}
+
+fn add_line(tiers: &mut Vec<TierLine>, line: &TierLine, factor: i128, sign: i128) -> Result<(), Overflow> {
+    let scaled = |counts: i128| counts.checked_mul(factor).ok_or(Overflow);
+    let lower_bound = scaled(line.lower_bound)?;
+    let upper_bound = line.upper_bound.map(scaled).transpose()?;
+    let is_same = |tier: &TierLine| {
+        tier.tier == line.tier
+            && tier.unit_price == line.unit_price
+            && tier.lower_bound == lower_bound
+            && tier.upper_bound == upper_bound
+    };
+    let position = tiers.iter().position(is_same).unwrap_or_else(|| {
+        tiers.push(TierLine { lower_bound, upper_bound, quantity: 0, flat_amount: 0, amount: 0, ..*line });
+        tiers.len() - 1
+    });
+    let Some(tier) = tiers.get_mut(position) else { return Ok(()) };
+    let add = |to: i128, part: i128| to.checked_add(part.checked_mul(sign)?);
+    tier.quantity = add(tier.quantity, scaled(line.quantity)?).ok_or(Overflow)?;
+    tier.flat_amount = add(tier.flat_amount, line.flat_amount).ok_or(Overflow)?;
+    tier.amount = add(tier.amount, line.amount).ok_or(Overflow)?;
     Ok(())
 }

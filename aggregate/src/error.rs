@@ -36,6 +36,12 @@ pub enum AggregateError {
     OutOfBalance(String),
 }
 
+impl From<rating::Overflow> for AggregateError {
+    fn from(_: rating::Overflow) -> Self {
+        Self::Overflow("accrual")
+    }
+}
+
 impl AggregateError {
     /// Is the cause a disk without space or a place that may not be written?
     #[must_use]

@@ -1,4 +1,6 @@
 //! x
+pub mod accrual_events;
+mod accrual_record;
 pub mod accrual_table;
 pub mod accruals;
 mod charge;

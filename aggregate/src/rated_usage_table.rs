@@ -21,8 +21,8 @@ use crate::decider::DecidedBatch;
 use crate::error::AggregateError;
 use crate::output::{Output, OutputFile};
 use crate::parquet_columns::{
-    DecimalColumn, FinishedChunk, IntegerColumn, LongColumn, PlainColumn, TextColumn, UuidColumn, begin_file,
-    parquet_error,
+    DecimalColumn, IntegerColumn, LongColumn, PlainColumn, RowGroupWriter, TextColumn, UuidColumn,
+    begin_file, parquet_error,
 };
 
 /// Rows of a row group.
@@ -35,7 +35,6 @@ const FIRST_DIMENSION: usize = 16;
 pub struct RatedUsageTable {
     file: SerializedFileWriter<OutputFile>,
     path: std::path::PathBuf,
-    columns: SchemaDescPtr,
     group: RowGroup,
     texts: Texts,
     meters: Vec<MeterColumn>,
@@ -175,7 +174,7 @@ impl RatedUsageTable {
             .collect();
         let texts = Texts::new(catalog);
         let written = RatedTotals::new(texts.currencies.clone());
-        Ok(Self { file, path, columns, group, texts, meters, written })
+        Ok(Self { file, path, group, texts, meters, written })
     }
 
     /// Appends the rated usages of a batch.
@@ -198,12 +197,9 @@ impl RatedUsageTable {
     }
 
     fn end_row_group(&mut self) -> Result<()> {
-        let group = std::mem::replace(&mut self.group, RowGroup::new(&self.columns)?);
-        let mut writer = self.file.next_row_group()?;
-        for chunk in group.finish(&self.texts)? {
-            writer.append_column(&chunk.bytes, chunk.close)?;
-        }
-        writer.close()?;
+        let mut row_group = self.file.next_row_group()?;
+        self.group.finish(&self.texts, &mut row_group)?;
+        row_group.close()?;
         self.file.inner_mut().flush()?;
         Ok(())
     }
@@ -333,39 +329,38 @@ impl RowGroup {
         Ok(())
     }
 
-    fn finish(self, texts: &Texts) -> Result<Vec<FinishedChunk>> {
+    fn finish(&mut self, texts: &Texts, to: &mut RowGroupWriter<'_>) -> Result<()> {
         fn text(texts: &[Box<str>], number: u32) -> &str {
             texts.get(number as usize).map_or("", |text| text)
         }
         let catalog = &texts.catalog;
-        let mut chunks = vec![
-            self.source.finish(|number| text(&texts.sources, number))?,
-            self.event_id.finish()?,
-            self.event_uuid.finish()?,
-            self.event_time.finish()?,
-            self.meter.finish(|number| {
-                catalog.meters().get(number as usize).map_or("", |meter| meter.id.as_str())
-            })?,
-            self.account.finish(|number| text(&texts.accounts, number))?,
-            self.quantity.finish()?,
-            self.amount.finish()?,
-            self.currency
-                .finish(|number| texts.currencies.get(number as usize).map_or("", Currency::code))?,
-            self.legal_entity.finish(|number| {
-                catalog.legal_entities().get(number as usize).map_or("", |entity| entity.id.as_str())
-            })?,
-            self.contract.finish(|number| text(&texts.contracts, number))?,
-            self.contract_line
-                .finish(|number| catalog.lines().get(number as usize).map_or("", |line| line.id.as_str()))?,
-            self.price_book.finish(|number| text(&texts.books, number))?,
-            self.price_book_version.finish()?,
-            self.service_day.finish()?,
-            self.billing_period_start.finish()?,
-        ];
-        for (column, values) in self.dimensions.into_iter().zip(&texts.dimensions) {
-            chunks.push(column.finish(|number| text(values, number))?);
+        let meter = |number: u32| catalog.meters().get(number as usize).map_or("", |meter| meter.id.as_str());
+        let entity = |number: u32| {
+            catalog.legal_entities().get(number as usize).map_or("", |entity| entity.id.as_str())
+        };
+        let line = |number: u32| catalog.lines().get(number as usize).map_or("", |line| line.id.as_str());
+        let currency = |number: u32| texts.currencies.get(number as usize).map_or("", Currency::code);
+        self.rows = 0;
+        self.source.finish(|number| text(&texts.sources, number), to)?;
+        self.event_id.finish(to)?;
+        self.event_uuid.finish(to)?;
+        self.event_time.finish(to)?;
+        self.meter.finish(meter, to)?;
+        self.account.finish(|number| text(&texts.accounts, number), to)?;
+        self.quantity.finish(to)?;
+        self.amount.finish(to)?;
+        self.currency.finish(currency, to)?;
+        self.legal_entity.finish(entity, to)?;
+        self.contract.finish(|number| text(&texts.contracts, number), to)?;
+        self.contract_line.finish(line, to)?;
+        self.price_book.finish(|number| text(&texts.books, number), to)?;
+        self.price_book_version.finish(to)?;
+        self.service_day.finish(to)?;
+        self.billing_period_start.finish(to)?;
+        for (column, values) in self.dimensions.iter_mut().zip(&texts.dimensions) {
+            column.finish(|number| text(values, number), to)?;
         }
-        Ok(chunks)
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ use crate::scan::PADDING;
 use crate::split::{RowSplitter, ValueSplitter};
 
 /// Bytes of input in a batch, about: a batch ends with a record.
-pub const BATCH_BYTES: usize = 1 << 20;
+pub const BATCH_BYTES: usize = 512 << 10;
 
 /// Longest header of a CSV file.
 const HEADER_BYTES_MAX: usize = 1 << 20;

@@ -20,8 +20,8 @@ use rating::catalog::{Located, Origin};
 use schemas::contract::{Contract, ContractLine};
 use schemas::id::AccountId;
 use serde::de::DeserializeOwned;
-use serde::de::value::{Error as ValueError, StrDeserializer};
 use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 
 use super::Loader;
 
@@ -125,7 +125,12 @@ impl Table {
                 None => {
                     let message = format!("there is no column {name:?} in a table of contracts");
                     let known: Vec<&str> = known().copied().collect();
-                    loader.problem(origin(), "contracts".to_owned(), message, &format!("the columns are {}", known.join(", ")));
+                    loader.problem(
+                        origin(),
+                        "contracts".to_owned(),
+                        message,
+                        &format!("the columns are {}", known.join(", ")),
+                    );
                 }
             }
         }
@@ -201,7 +206,8 @@ impl Table {
                 self.contracts.len() - 1
             }
         };
-        let (Some(located), Some(cells)) = (self.contracts.get_mut(position), self.cells.get_mut(position)) else {
+        let (Some(located), Some(cells)) = (self.contracts.get_mut(position), self.cells.get_mut(position))
+        else {
             return Ok(());
         };
         let contract = &mut located.document;
@@ -210,7 +216,10 @@ impl Table {
             ("currency", contract.currency.code() == text("currency")),
         ] {
             if !is_same {
-                return Err((column, format!("{:?} differs from an earlier row of the contract", text(column))));
+                return Err((
+                    column,
+                    format!("{:?} differs from an earlier row of the contract", text(column)),
+                ));
             }
         }
         let account = *self.accounts.entry((position, account.clone())).or_insert_with(|| {
@@ -250,7 +259,10 @@ impl Table {
     }
 }
 
-fn parse<T: FromStr<Err: std::fmt::Display>>(column: &'static str, text: &str) -> Result<T, (&'static str, String)> {
+fn parse<T: FromStr<Err: std::fmt::Display>>(
+    column: &'static str,
+    text: &str,
+) -> Result<T, (&'static str, String)> {
     text.parse().map_err(|error| (column, format!("{text:?}: {error}")))
 }
 

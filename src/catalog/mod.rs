@@ -28,7 +28,9 @@ pub enum CatalogError {
         error: std::io::Error,
     },
     /// There is nothing in it.
-    #[error("{0}: the directory holds no catalog document (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .parquet)")]
+    #[error(
+        "{0}: the directory holds no catalog document (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .parquet)"
+    )]
     Empty(PathBuf),
     /// Its documents are wrong.
     #[error("the catalog has {} problem{}", .0.len(), if .0.len() == 1 { "" } else { "s" })]
@@ -112,7 +114,12 @@ impl Loader {
                     Ok(text) => self.documents(&text, &file),
                     Err(_) => {
                         let origin = Origin { file, line: 0 };
-                        self.problem(origin, String::new(), "the file is not UTF-8".to_owned(), "save it as UTF-8");
+                        self.problem(
+                            origin,
+                            String::new(),
+                            "the file is not UTF-8".to_owned(),
+                            "save it as UTF-8",
+                        );
                     }
                 }
             }
@@ -148,7 +155,12 @@ impl Loader {
                     Ok(document) => self.documents.contracts.push(Located { document, origin }),
                     Err(error) => {
                         let message = format!("this line is no contract: {error}");
-                        self.problem(origin, "contract".to_owned(), message, "write one JSON contract per line");
+                        self.problem(
+                            origin,
+                            "contract".to_owned(),
+                            message,
+                            "write one JSON contract per line",
+                        );
                     }
                 }
                 continue;

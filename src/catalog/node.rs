@@ -25,7 +25,10 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// A scalar; `is_plain` where it is not quoted.
-    Scalar { text: String, is_plain: bool },
+    Scalar {
+        text: String,
+        is_plain: bool,
+    },
     Sequence(Vec<Node>),
     Mapping(Vec<(Node, Node)>),
 }
@@ -453,7 +456,8 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_digits() {
-        let rate: Rate = one("{meter: m, model: per_unit, unit_price: 0.10000000000000000000000001}").read().unwrap();
+        let rate: Rate =
+            one("{meter: m, model: per_unit, unit_price: 0.10000000000000000000000001}").read().unwrap();
         assert_eq!(rate.unit_price.unwrap().0.to_string(), "0.10000000000000000000000001");
         let json: Rate = one(r#"{"meter": "m", "model": "per_unit", "unit_price": "1e-7"}"#).read().unwrap();
         assert_eq!(json.unit_price.unwrap().0.to_string(), "0.0000001");

@@ -1,12 +1,12 @@
 //! The kinds of columns: each takes values, makes pages, and ends as a chunk.
 
-use parquet::basic::Encoding;
+use parquet::basic::{Encoding, Type};
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::Result;
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::chunk::{Chunk, FinishedChunk};
+use super::chunk::{Chunk, RowGroupWriter};
 use super::{delta, hybrid};
 
 /// Rows in a page.
@@ -37,7 +37,7 @@ impl TextColumn {
             is_nullable,
             places: Vec::new(),
             dictionary: Vec::new(),
-            page: Vec::with_capacity(PAGE_ROWS),
+            page: Vec::new(),
             buffer: Vec::new(),
             rows: 0,
             nulls: 0,
@@ -88,20 +88,25 @@ impl TextColumn {
         let width = hybrid::width_of(self.dictionary.len());
         self.buffer.push(width);
         hybrid::encode(&self.page, width, &mut self.buffer);
-        self.chunk.add_page(&self.buffer, rows, Encoding::RLE_DICTIONARY)?;
+        self.chunk.add_page(&mut self.buffer, rows, Encoding::RLE_DICTIONARY)?;
         self.rows += rows as u64;
         self.page.clear();
         Ok(())
     }
 
-    /// Ends the chunk; `text` gives the text of a number.
-    pub(crate) fn finish<'a>(mut self, text: impl Fn(u32) -> &'a str) -> Result<FinishedChunk> {
+    /// Ends the chunk and begins the next; `text` gives the text of a number.
+    pub(crate) fn finish<'a>(
+        &mut self,
+        text: impl Fn(u32) -> &'a str,
+        row_group: &mut RowGroupWriter<'_>,
+    ) -> Result<()> {
         self.flush()?;
-        let mut content = Vec::new();
+        self.buffer.clear();
+        let content = &mut self.buffer;
         let mut bounds: Option<(&str, &str)> = None;
         for number in &self.dictionary {
             let text = text(*number);
-            put_bytes(text.as_bytes(), &mut content);
+            put_bytes(text.as_bytes(), content);
             let (least, greatest) = bounds.unwrap_or((text, text));
             bounds = Some((least.min(text), greatest.max(text)));
         }
@@ -113,7 +118,15 @@ impl TextColumn {
             Some(self.nulls),
             false,
         );
-        self.chunk.finish(Some((&content, self.dictionary.len())), self.rows, Some(statistics))
+        let dictionary = Some((content, self.dictionary.len()));
+        self.chunk.finish(dictionary, self.rows, Some(statistics), row_group)?;
+        for number in self.dictionary.drain(..) {
+            if let Some(place) = self.places.get_mut(number as usize) {
+                *place = ABSENT;
+            }
+        }
+        (self.rows, self.nulls) = (0, 0);
+        Ok(())
     }
 }
 
@@ -156,7 +169,7 @@ impl IntegerColumn {
             chunk: Chunk::new(descriptor, true)?,
             dictionary: Vec::new(),
             last: None,
-            page: Vec::with_capacity(PAGE_ROWS),
+            page: Vec::new(),
             buffer: Vec::new(),
             rows: 0,
         })
@@ -175,6 +188,12 @@ impl IntegerColumn {
             }
         }
         Ok(())
+    }
+
+    /// Appends the value of the row before once more.
+    pub(crate) fn again(&mut self) -> Result<()> {
+        let last = self.last.map(|(value, _)| value);
+        self.extend(last.into_iter())
     }
 
     fn find(&mut self, value: i32) -> u32 {
@@ -197,19 +216,24 @@ impl IntegerColumn {
         self.buffer.clear();
         self.buffer.push(width);
         hybrid::encode(&self.page, width, &mut self.buffer);
-        self.chunk.add_page(&self.buffer, self.page.len(), Encoding::RLE_DICTIONARY)?;
+        self.chunk.add_page(&mut self.buffer, self.page.len(), Encoding::RLE_DICTIONARY)?;
         self.rows += self.page.len() as u64;
         self.page.clear();
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<FinishedChunk> {
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
         self.flush()?;
-        let content: Vec<u8> = self.dictionary.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.buffer.clear();
+        self.buffer.extend(self.dictionary.iter().flat_map(|value| value.to_le_bytes()));
         let least = self.dictionary.iter().min().copied();
         let greatest = self.dictionary.iter().max().copied();
         let statistics = Statistics::int32(least, greatest, None, Some(0), false);
-        self.chunk.finish(Some((&content, self.dictionary.len())), self.rows, Some(statistics))
+        let dictionary = Some((&mut self.buffer, self.dictionary.len()));
+        self.chunk.finish(dictionary, self.rows, Some(statistics), row_group)?;
+        self.dictionary.clear();
+        (self.last, self.rows) = (None, 0);
+        Ok(())
     }
 }
 
@@ -231,7 +255,7 @@ impl LongColumn {
             chunk: Chunk::new(descriptor, true)?,
             is_nullable,
             levels: Vec::new(),
-            page: Vec::with_capacity(PAGE_ROWS),
+            page: Vec::new(),
             buffer: Vec::new(),
             bounds: None,
             rows: 0,
@@ -274,27 +298,26 @@ impl LongColumn {
             put_levels(&self.levels, 1, &mut self.buffer);
         }
         delta::encode(&self.page, &mut self.buffer);
-        self.chunk.add_page(&self.buffer, rows, Encoding::DELTA_BINARY_PACKED)?;
+        self.chunk.add_page(&mut self.buffer, rows, Encoding::DELTA_BINARY_PACKED)?;
         self.rows += rows as u64;
         self.page.clear();
         self.levels.clear();
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<FinishedChunk> {
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
         self.flush()?;
-        let (least, greatest) = self.bounds.unzip();
+        let (least, greatest) = self.bounds.take().unzip();
         let nulls = if self.is_nullable { None } else { Some(0) };
         let statistics = Statistics::int64(least, greatest, None, nulls, false);
-        self.chunk.finish(None, self.rows, Some(statistics))
+        self.chunk.finish(None, std::mem::take(&mut self.rows), Some(statistics), row_group)
     }
 }
 
-/// Decimals, as whole numbers of 128 bits.
+/// Decimals, as whole numbers of 128 bits: through a dictionary where few differ, else as they are.
 pub(crate) struct DecimalColumn {
     chunk: Chunk,
-    page: Vec<u8>,
-    page_rows: usize,
+    values: DecimalPage,
     bounds: Option<(i128, i128)>,
     rows: u64,
 }
@@ -303,8 +326,7 @@ impl DecimalColumn {
     pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
         Ok(Self {
             chunk: Chunk::new(descriptor, true)?,
-            page: Vec::with_capacity(PAGE_ROWS * size_of::<i128>()),
-            page_rows: 0,
+            values: DecimalPage::default(),
             bounds: None,
             rows: 0,
         })
@@ -313,11 +335,8 @@ impl DecimalColumn {
     #[inline]
     pub(crate) fn extend(&mut self, values: impl Iterator<Item = i128>) -> Result<()> {
         for value in values {
-            self.page.extend_from_slice(&value.to_be_bytes());
-            self.page_rows += 1;
-            let (least, greatest) = self.bounds.unwrap_or((value, value));
-            self.bounds = Some((least.min(value), greatest.max(value)));
-            if self.page_rows == PAGE_ROWS {
+            self.values.page.push(value);
+            if self.values.page.len() == PAGE_ROWS {
                 self.flush()?;
             }
         }
@@ -325,22 +344,127 @@ impl DecimalColumn {
     }
 
     fn flush(&mut self) -> Result<()> {
-        if self.page_rows > 0 {
-            self.chunk.add_page(&self.page, self.page_rows, Encoding::PLAIN)?;
-            self.rows += self.page_rows as u64;
-            self.page.clear();
-            self.page_rows = 0;
-        }
+        let page = &self.values.page;
+        let (Some(least), Some(greatest)) = (page.iter().min(), page.iter().max()) else { return Ok(()) };
+        let (low, high) = self.bounds.unwrap_or((*least, *greatest));
+        self.bounds = Some((low.min(*least), high.max(*greatest)));
+        let rows = page.len();
+        self.values.flush(&mut self.chunk, rows, |_| {})?;
+        self.rows += rows as u64;
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<FinishedChunk> {
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
         self.flush()?;
-        let (least, greatest) = self.bounds.unzip();
+        let (least, greatest) = self.bounds.take().unzip();
         let bytes = |value: i128| FixedLenByteArray::from(value.to_be_bytes().to_vec());
         let statistics =
             Statistics::fixed_len_byte_array(least.map(bytes), greatest.map(bytes), None, Some(0), false);
-        self.chunk.finish(None, self.rows, Some(statistics))
+        let rows = std::mem::take(&mut self.rows);
+        self.values.finish(&mut self.chunk, rows, Some(statistics), row_group)
+    }
+}
+
+/// Distinct values a dictionary of decimals may have.
+const DECIMAL_DICTIONARY_MAX: usize = 1 << 14;
+
+/// A dictionary is used where the first page has one value for so many rows, at least.
+const ROWS_PER_DISTINCT_VALUE: usize = 8;
+
+/// The decimals of a page, and the dictionary of its chunk.
+#[derive(Default)]
+struct DecimalPage {
+    page: Vec<i128>,
+    places: hashbrown::HashMap<i128, u32>,
+    dictionary: Vec<i128>,
+    /// Decided by the first page; a dictionary that grows too large is given up.
+    has_dictionary: Option<bool>,
+    numbers: Vec<u32>,
+    buffer: Vec<u8>,
+}
+
+impl DecimalPage {
+    /// Writes the page; `put_levels` comes before the values.
+    fn flush(
+        &mut self,
+        chunk: &mut Chunk,
+        values: usize,
+        put_levels: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<()> {
+        self.buffer.clear();
+        put_levels(&mut self.buffer);
+        let encoding = if self.has_dictionary != Some(false) && self.number() {
+            self.has_dictionary = Some(true);
+            let width = hybrid::width_of(self.dictionary.len());
+            self.buffer.push(width);
+            hybrid::encode(&self.numbers, width, &mut self.buffer);
+            Encoding::RLE_DICTIONARY
+        } else {
+            self.has_dictionary = Some(false);
+            self.buffer.reserve(self.page.len() * size_of::<i128>());
+            for value in &self.page {
+                self.buffer.extend_from_slice(&value.to_be_bytes());
+            }
+            Encoding::PLAIN
+        };
+        self.page.clear();
+        chunk.add_page(&mut self.buffer, values, encoding)
+    }
+
+    /// Numbers the values of the page by the dictionary; false where there are too many of them.
+    fn number(&mut self) -> bool {
+        let known = self.dictionary.len();
+        let mut room = DECIMAL_DICTIONARY_MAX.saturating_sub(known);
+        if self.has_dictionary.is_none() {
+            room = room.min(self.page.len() / ROWS_PER_DISTINCT_VALUE + 1);
+        }
+        self.numbers.clear();
+        let mut last = None;
+        for value in &self.page {
+            let number = match last {
+                Some((last, number)) if last == *value => number,
+                _ => {
+                    let next = u32::try_from(self.dictionary.len()).unwrap_or(ABSENT);
+                    let number = *self.places.entry(*value).or_insert(next);
+                    if number == next {
+                        if room == 0 {
+                            self.forget_since(known);
+                            return false;
+                        }
+                        room -= 1;
+                        self.dictionary.push(*value);
+                    }
+                    last = Some((*value, number));
+                    number
+                }
+            };
+            self.numbers.push(number);
+        }
+        true
+    }
+
+    /// Leaves the dictionary to the pages that use it.
+    fn forget_since(&mut self, known: usize) {
+        self.dictionary.truncate(known);
+        self.places.clear();
+    }
+
+    fn finish(
+        &mut self,
+        chunk: &mut Chunk,
+        rows: u64,
+        statistics: Option<Statistics>,
+        row_group: &mut RowGroupWriter<'_>,
+    ) -> Result<()> {
+        let count = self.dictionary.len();
+        self.buffer.clear();
+        for value in self.dictionary.drain(..) {
+            self.buffer.extend_from_slice(&value.to_be_bytes());
+        }
+        self.places.clear();
+        self.has_dictionary = None;
+        let dictionary = if count > 0 { Some((&mut self.buffer, count)) } else { None };
+        chunk.finish(dictionary, rows, statistics, row_group)
     }
 }
 
@@ -359,8 +483,8 @@ impl UuidColumn {
         Ok(Self {
             chunk: Chunk::new(descriptor, false)?,
             is_nullable,
-            levels: Vec::with_capacity(PAGE_ROWS),
-            page: Vec::with_capacity(PAGE_ROWS * 16),
+            levels: Vec::new(),
+            page: Vec::new(),
             rows: 0,
         })
     }
@@ -383,25 +507,26 @@ impl UuidColumn {
         if self.levels.is_empty() {
             return Ok(());
         }
-        let rows = self.levels.len();
         if self.is_nullable {
-            let mut content = Vec::with_capacity(self.page.len() + 64);
-            put_levels(&self.levels, 1, &mut content);
-            content.append(&mut self.page);
-            self.chunk.add_page(&content, rows, Encoding::PLAIN)?;
-        } else {
-            self.chunk.add_page(&self.page, rows, Encoding::PLAIN)?;
+            prepend_levels(&self.levels, &mut self.page);
         }
-        self.rows += rows as u64;
+        self.chunk.add_page(&mut self.page, self.levels.len(), Encoding::PLAIN)?;
+        self.rows += self.levels.len() as u64;
         self.levels.clear();
-        self.page.clear();
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<FinishedChunk> {
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
         self.flush()?;
-        self.chunk.finish(None, self.rows, None)
+        self.chunk.finish(None, std::mem::take(&mut self.rows), None, row_group)
     }
+}
+
+/// Puts levels before the values of a page.
+fn prepend_levels(levels: &[u32], page: &mut Vec<u8>) {
+    let mut encoded = Vec::new();
+    put_levels(levels, 1, &mut encoded);
+    page.splice(..0, encoded);
 }
 
 /// Texts or bytes as they are, where most differ or most are absent.
@@ -419,7 +544,7 @@ impl PlainColumn {
         Ok(Self {
             chunk: Chunk::new(descriptor, true)?,
             is_nullable,
-            levels: Vec::with_capacity(PAGE_ROWS),
+            levels: Vec::new(),
             page: Vec::new(),
             rows: 0,
         })
@@ -443,32 +568,31 @@ impl PlainColumn {
         if self.levels.is_empty() {
             return Ok(());
         }
-        let rows = self.levels.len();
-        let mut content = Vec::with_capacity(self.page.len() + 64);
         if self.is_nullable {
-            put_levels(&self.levels, 1, &mut content);
+            prepend_levels(&self.levels, &mut self.page);
         }
-        content.append(&mut self.page);
-        self.chunk.add_page(&content, rows, Encoding::PLAIN)?;
-        self.rows += rows as u64;
+        self.chunk.add_page(&mut self.page, self.levels.len(), Encoding::PLAIN)?;
+        self.rows += self.levels.len() as u64;
         self.levels.clear();
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<FinishedChunk> {
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
         self.flush()?;
-        self.chunk.finish(None, self.rows, None)
+        self.chunk.finish(None, std::mem::take(&mut self.rows), None, row_group)
     }
 }
 
-/// One member of the structs in a list, as bytes of one length each.
+/// Decimals or small whole numbers in a list: one member of its structs.
 pub(crate) struct ListColumn {
     chunk: Chunk,
+    /// Are the members 32-bit numbers? They are held as decimals until they are written.
+    is_integer: bool,
     /// 0 where a row begins, 1 where its list goes on.
     repetition: Vec<u32>,
     /// 0 for an empty list, the largest level for a value.
     definition: Vec<u32>,
-    values: Vec<u8>,
+    values: DecimalPage,
     page_rows: usize,
     rows: u64,
 }
@@ -476,29 +600,25 @@ pub(crate) struct ListColumn {
 impl ListColumn {
     pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
         Ok(Self {
+            is_integer: descriptor.physical_type() == Type::INT32,
             chunk: Chunk::new(descriptor, true)?,
             repetition: Vec::new(),
             definition: Vec::new(),
-            values: Vec::new(),
+            values: DecimalPage::default(),
             page_rows: 0,
             rows: 0,
         })
     }
 
     /// Appends the list of a row.
-    pub(crate) fn push<const N: usize>(&mut self, list: impl Iterator<Item = Option<[u8; N]>>) -> Result<()> {
+    pub(crate) fn push(&mut self, list: impl Iterator<Item = Option<i128>>) -> Result<()> {
         let largest = u32::from(self.chunk.descriptor().max_def_level().unsigned_abs());
         let mut is_first = true;
         for value in list {
             self.repetition.push(u32::from(!is_first));
             is_first = false;
-            match value {
-                Some(value) => {
-                    self.definition.push(largest);
-                    self.values.extend_from_slice(&value);
-                }
-                None => self.definition.push(largest.saturating_sub(1)),
-            }
+            self.definition.push(largest.saturating_sub(u32::from(value.is_none())));
+            self.values.page.extend(value);
         }
         if is_first {
             self.repetition.push(0);
@@ -512,14 +632,26 @@ impl ListColumn {
         if self.page_rows == 0 {
             return Ok(());
         }
-        let descriptor = self.chunk.descriptor();
+        let Self { chunk, repetition, definition, values, .. } = self;
         let width = |largest: i16| hybrid::width_of(usize::from(largest.unsigned_abs()) + 1);
+        let descriptor = chunk.descriptor();
         let widths = (width(descriptor.max_rep_level()), width(descriptor.max_def_level()));
-        let mut content = Vec::with_capacity(self.values.len() + 64);
-        put_levels(&self.repetition, widths.0, &mut content);
-        put_levels(&self.definition, widths.1, &mut content);
-        content.append(&mut self.values);
-        self.chunk.add_page(&content, self.definition.len(), Encoding::PLAIN)?;
+        let put = |buffer: &mut Vec<u8>| {
+            put_levels(repetition, widths.0, buffer);
+            put_levels(definition, widths.1, buffer);
+        };
+        let members = definition.len();
+        if self.is_integer {
+            values.buffer.clear();
+            put(&mut values.buffer);
+            for value in values.page.drain(..) {
+                let value = i32::try_from(value).unwrap_or(i32::MAX);
+                values.buffer.extend_from_slice(&value.to_le_bytes());
+            }
+            chunk.add_page(&mut values.buffer, members, Encoding::PLAIN)?;
+        } else {
+            values.flush(chunk, members, put)?;
+        }
         self.rows += self.page_rows as u64;
         self.page_rows = 0;
         self.repetition.clear();
@@ -527,8 +659,8 @@ impl ListColumn {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<FinishedChunk> {
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
         self.flush()?;
-        self.chunk.finish(None, self.rows, None)
+        self.values.finish(&mut self.chunk, std::mem::take(&mut self.rows), None, row_group)
     }
 }

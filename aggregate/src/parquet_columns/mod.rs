@@ -10,6 +10,6 @@ mod delta;
 mod hybrid;
 mod table;
 
-pub(crate) use chunk::FinishedChunk;
+pub(crate) use chunk::RowGroupWriter;
 pub(crate) use column::{DecimalColumn, IntegerColumn, LongColumn, PlainColumn, TextColumn, UuidColumn};
 pub(crate) use table::{Row, TableWriter, begin_file, parquet_error};

@@ -13,7 +13,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
 
-use super::chunk::FinishedChunk;
+use super::chunk::RowGroupWriter;
 use super::column::{
     DecimalColumn, IntegerColumn, ListColumn, LongColumn, PlainColumn, TextColumn, UuidColumn,
 };
@@ -63,8 +63,6 @@ pub(crate) fn parquet_error(path: &Path, error: ParquetError) -> AggregateError 
 pub(crate) struct TableWriter {
     file: SerializedFileWriter<OutputFile>,
     path: PathBuf,
-    schema: SchemaDescPtr,
-    plain: &'static [&'static str],
     columns: Vec<Column>,
     rows: u64,
 }
@@ -91,7 +89,7 @@ impl TableWriter {
         output: &Output,
         name: &str,
         schema: &Schema,
-        plain: &'static [&'static str],
+        plain: &[&str],
         sorted_by: &[&str],
     ) -> std::result::Result<Self, AggregateError> {
         let file = output.create_file(name)?;
@@ -102,7 +100,12 @@ impl TableWriter {
         };
         let (file, schema) = begin_file(file, schema, sorted_by.iter().map(ascending).collect())?;
         let columns = Column::all(&schema, plain).map_err(|error| parquet_error(&path, error))?;
-        Ok(Self { file, path, schema, plain, columns, rows: 0 })
+        Ok(Self { file, path, columns, rows: 0 })
+    }
+
+    /// Is the next row the first of its row group?
+    pub(crate) const fn is_at_row_group_start(&self) -> bool {
+        self.rows == 0
     }
 
     /// Writes a row: `fill` gives a value to each column, in order.
@@ -123,13 +126,11 @@ impl TableWriter {
     }
 
     fn end_row_group(&mut self) -> Result<()> {
-        let columns = std::mem::replace(&mut self.columns, Column::all(&self.schema, self.plain)?);
-        let mut writer = self.file.next_row_group()?;
-        for column in columns {
-            let chunk = column.finish()?;
-            writer.append_column(&chunk.bytes, chunk.close)?;
+        let mut row_group = self.file.next_row_group()?;
+        for column in &mut self.columns {
+            column.finish(&mut row_group)?;
         }
-        writer.close()?;
+        row_group.close()?;
         self.rows = 0;
         Ok(())
     }
@@ -168,17 +169,20 @@ impl Column {
         })
     }
 
-    fn finish(self) -> Result<FinishedChunk> {
+    fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
         match self {
-            Self::Text { column, texts, .. } => column.finish(|number| {
-                texts.text(number).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
-            }),
-            Self::Plain(column) => column.finish(),
-            Self::Integer(column) => column.finish(),
-            Self::Long(column) => column.finish(),
-            Self::Decimal(column) => column.finish(),
-            Self::Uuid(column) => column.finish(),
-            Self::List(column) => column.finish(),
+            Self::Text { column, texts, .. } => column.finish(
+                |number| {
+                    texts.text(number).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+                },
+                row_group,
+            ),
+            Self::Plain(column) => column.finish(row_group),
+            Self::Integer(column) => column.finish(row_group),
+            Self::Long(column) => column.finish(row_group),
+            Self::Decimal(column) => column.finish(row_group),
+            Self::Uuid(column) => column.finish(row_group),
+            Self::List(column) => column.finish(row_group),
         }
     }
 }
@@ -199,7 +203,10 @@ impl Row<'_> {
 
     pub(crate) fn optional_text(&mut self, text: Option<&str>) -> Result<&mut Self> {
         match (self.columns.next(), text) {
-            (Some(Column::Text { column, .. }), None) => column.extend(std::iter::once(u32::MAX))?,
+            (Some(Column::Text { column, last, .. }), None) => {
+                *last = None;
+                column.extend(std::iter::once(u32::MAX))?;
+            }
             (Some(Column::Text { column, texts, last }), Some(text)) => {
                 let number = match last {
                     Some((known, number)) if **known == *text => *number,
@@ -213,6 +220,22 @@ impl Row<'_> {
             }
             (Some(Column::Plain(column)), text) => column.extend(std::iter::once(text.map(str::as_bytes)))?,
             _ => return Err(mismatch("a text")),
+        }
+        Ok(self)
+    }
+
+    /// The next columns, this many, repeat the row before; the text columns and numbers of 32 bits
+    /// among them.
+    pub(crate) fn again(&mut self, columns: usize) -> Result<&mut Self> {
+        for _ in 0..columns {
+            match self.columns.next() {
+                Some(Column::Text { column, last, .. }) => {
+                    let number = last.as_ref().map_or(u32::MAX, |(_, number)| *number);
+                    column.extend(std::iter::once(number))?;
+                }
+                Some(Column::Integer(column)) => column.again()?,
+                _ => return Err(mismatch("a repeated value")),
+            }
         }
         Ok(self)
     }
@@ -263,10 +286,7 @@ impl Row<'_> {
     }
 
     /// One member of the structs in a list.
-    pub(crate) fn list<const N: usize>(
-        &mut self,
-        values: impl Iterator<Item = Option<[u8; N]>>,
-    ) -> Result<&mut Self> {
+    pub(crate) fn list(&mut self, values: impl Iterator<Item = Option<i128>>) -> Result<&mut Self> {
         match self.columns.next() {
             Some(Column::List(column)) => column.push(values)?,
             _ => return Err(mismatch("a list")),
