@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use aggregate::accrual_events::AccrualEvents;
 use aggregate::accrual_table::{AccrualTable, AccrualTotals};
@@ -88,6 +88,9 @@ pub enum RunError {
     /// The results cannot be added up or written.
     #[error(transparent)]
     Aggregate(#[from] AggregateError),
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}; raise the limit on processes, or use fewer threads")]
+    NoThread(#[source] std::io::Error),
     /// A part of the program ended without saying why.
     #[error("a stage of the run ended unexpectedly: this is a bug")]
     StageLost,
@@ -104,7 +107,6 @@ type Finished = (RunningTotals, ControlTotals, Interner, Interner, u64);
 /// # Errors
 /// [`RunError`]; nothing is published then.
 pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
-    let t0 = std::time::Instant::now();
     let output = Output::create(&plan.output)?;
     let metering = Arc::new(MeteringPlan::new(plan.catalog.meters()));
     let key = HashKey::random();
@@ -131,20 +133,14 @@ pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
         for number in 0..plan.decoders {
             let decoder = Decoder::new(number, Arc::clone(&metering), Arc::clone(&accounts), key);
             let (reader, empty, decoded) = (&reader, empty_rx.clone(), decoded_tx.clone());
-            std::thread::Builder::new()
-                .name("decode".into())
-                .spawn_scoped(scope, move || decode(decoder, reader, &empty, &decoded))
-                .unwrap();
+            spawn(scope, "decode", move || decode(decoder, reader, &empty, &decoded))?;
         }
         drop((empty_rx, decoded_tx));
         let decider = Decider::new(Arc::clone(&plan.catalog), &key, plan.decoders);
         let stored: u64 = plan.inputs.iter().filter_map(|input| input.bytes).sum();
-        let deciding = std::thread::Builder::new()
-            .name("decide".into())
-            .spawn_scoped(scope, move || {
-                decide(decider, &decoded_rx, &used_rx, &decided_tx, progress, stored)
-            })
-            .unwrap();
+        let deciding = spawn(scope, "decide", move || {
+            decide(decider, &decoded_rx, &used_rx, &decided_tx, progress, stored)
+        })?;
         let written = tables.write(&plan.catalog, &decided_rx, &used_tx, &empty_tx);
         // Closing the channels ends the stages before, if writing failed.
         drop((decided_rx, used_tx, empty_tx));
@@ -152,8 +148,16 @@ pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
         written?;
         Ok::<Finished, RunError>(decided?)
     })?;
-    eprintln!("decided {:?}", t0.elapsed());
     finish(plan, progress, output, tables, finished)
+}
+
+/// Starts a thread that has a name to be seen by.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, RunError> {
+    thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work).map_err(RunError::NoThread)
 }
 
 fn number_accounts(catalog: &Catalog) -> Interner {
@@ -305,9 +309,7 @@ fn finish(
     let (totals, control, sources, event_types, received) = finished;
     let rated = tables.rated_usage.finish()?;
     let quarantine = tables.quarantine.finish()?;
-    let t0 = std::time::Instant::now();
     let accruals = write_accruals(plan, progress, &output, &totals)?;
-    eprintln!("accrued {:?}", t0.elapsed());
     let text = |texts: &Interner, number: u32| {
         texts.text(number).map_or_else(String::new, |text| String::from_utf8_lossy(text).into_owned())
     };
@@ -361,7 +363,8 @@ fn write_accruals(
         }
     };
     let mut written = thread::scope(|scope| {
-        let others: Vec<_> = (1..plan.decoders.min(parts)).map(|_| scope.spawn(write_parts)).collect();
+        let others = (1..plan.decoders.min(parts)).map(|_| spawn(scope, "accrue", write_parts));
+        let others = others.collect::<Result<Vec<_>, _>>()?;
         let mut written = write_parts()?;
         for other in others {
             written.append(&mut other.join().map_err(|_| RunError::StageLost)??);
