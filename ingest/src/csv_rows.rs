@@ -228,14 +228,20 @@ pub(crate) fn decode(
             return;
         }
         let start = row.position().map_or(start, csv::Position::byte);
-        let line = row.position().map_or(line, csv::Position::line);
+        let mut line = row.position().map_or(line, csv::Position::line);
         batch.received += 1;
         let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut start = place(start);
+        // A row is said to begin where the one before ended: at the line feed of its CR LF, or at empty lines.
+        while let Some(byte @ (b'\n' | b'\r')) = content.get(start) {
+            line += u64::from(*byte == b'\n');
+            start += 1;
+        }
         let mut end = place(reader.position().byte());
-        while end > place(start) && matches!(content.get(end - 1), Some(b'\n' | b'\r')) {
+        while end > start && matches!(content.get(end - 1), Some(b'\n' | b'\r')) {
             end -= 1;
         }
-        let span = span(place(start), end, u32::try_from(line - 1).unwrap_or(u32::MAX));
+        let span = span(start, end, u32::try_from(line - 1).unwrap_or(u32::MAX));
         let fields: Result<Vec<&str>, _> = row.iter().map(std::str::from_utf8).collect();
         let line = batch.origin.line + line - 1;
         let filled = match &fields {
@@ -246,5 +252,69 @@ pub(crate) fn decode(
             }
         };
         decoder.accept_or_reject(plan, bytes, span, filled, batch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::decoder::{Decoder, Records};
+    use crate::interner::Interner;
+    use crate::keyed_hash::HashKey;
+
+    fn decode(text: &str) -> EventBatch {
+        let column = |name: &str| CsvField::Column(name.to_owned());
+        let mapping = CsvMapping {
+            id: "test".parse().unwrap(),
+            files: Vec::new(),
+            delimiter: ',',
+            null_values: Vec::new(),
+            source: CsvField::Value("test".to_owned()),
+            event_id: CsvEventId::FileAndLine,
+            event_type: CsvField::Value("used".to_owned()),
+            subject: column("account"),
+            time: schemas::csv_mapping::CsvTime {
+                column: "time".to_owned(),
+                timezone: Some(TimeZone::UTC),
+                epoch: None,
+            },
+            data: std::collections::BTreeMap::new(),
+        };
+        let plan = Arc::new(MeteringPlan::new(&[]));
+        let header = ["time".to_owned(), "account".to_owned()];
+        let columns = CsvColumns::bind(&mapping, &plan, "usage.csv", &header).unwrap();
+        let mut batch = EventBatch::new(0);
+        batch.bytes = [text.as_bytes(), &[0; PADDING]].concat();
+        // The header was line 1.
+        batch.origin.line = 2;
+        let mut decoder = Decoder::new(0, plan, Arc::new(Interner::new(0)), HashKey::random());
+        decoder.decode(&mut batch, &Records::Rows(Arc::new(columns)));
+        batch
+    }
+
+    #[test]
+    fn a_row_is_known_by_the_line_it_begins_on() {
+        let cases: &[(&str, &[(&str, &str)])] = &[
+            ("2026-10-01 00:00:00,a\n2026-10-01 00:00:00,a\n", &[("2", "a"), ("3", "a")]),
+            ("2026-10-01 00:00:00,a\r\n2026-10-01 00:00:00,a\r\n", &[("2", "a"), ("3", "a")]),
+            ("2026-10-01 00:00:00,a\r\n2026-10-01 00:00:00,b", &[("2", "a"), ("3", "b")]),
+            ("\n2026-10-01 00:00:00,a\n\n\r\n2026-10-01 00:00:00,b\n", &[("3", "a"), ("6", "b")]),
+            ("\"2026-10-01 00:00:00\",\"a\nb\"\n2026-10-01 00:00:00,c\n", &[("4", "c")]),
+        ];
+        for (text, expected) in cases {
+            let batch = decode(text);
+            let events = (0..batch.len()).map(|event| {
+                let row = batch.record(batch.events.span[event]);
+                assert!(row.starts_with(b"2026") && row.len() == 21, "{row:?}");
+                (batch.event_id(event), batch.text(batch.events.subject[event]).to_owned())
+            });
+            let expected: Vec<(String, String)> = expected
+                .iter()
+                .map(|(line, account)| (format!("usage.csv:{line}"), (*account).to_owned()))
+                .collect();
+            assert_eq!(events.collect::<Vec<_>>(), expected, "{text:?}");
+        }
     }
 }

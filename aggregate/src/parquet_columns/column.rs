@@ -393,7 +393,10 @@ impl DecimalPage {
     ) -> Result<()> {
         self.buffer.clear();
         put_levels(&mut self.buffer);
-        let encoding = if self.has_dictionary != Some(false) && self.number() {
+        // A page of absent values needs no dictionary, and must not refer to one that is never written.
+        let encoding = if self.page.is_empty() {
+            Encoding::PLAIN
+        } else if self.has_dictionary != Some(false) && self.number() {
             self.has_dictionary = Some(true);
             let width = hybrid::width_of(self.dictionary.len());
             self.buffer.push(width);
