@@ -23,7 +23,7 @@ pub(crate) fn check(folder: &str, expected: &[(String, String)]) {
         match fs::read_to_string(directory.join(name)) {
             Ok(committed) if committed == *text => {}
             Ok(committed) => {
-                problems.push(format!("{name} differs:\n{}", first_difference(&committed, text)))
+                problems.push(format!("{name} differs:\n{}", first_difference(&committed, text)));
             }
             Err(error) => problems.push(format!("{name} cannot be read: {error}")),
         }

@@ -40,7 +40,6 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut V
                     }
                 }
             }
-            "properties" | "patternProperties" | "additionalProperties" | "items" => {}
             "anyOf" | "oneOf" => {
                 let fits = |option: &&Value| {
                     let mut faults = Vec::new();
@@ -67,8 +66,22 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut V
                     fault(format!("{value} breaks {keyword} {limit}"));
                 }
             }
-            "$schema" | "$id" | "$defs" | "title" | "description" | "default" | "const" | "enum"
-            | "format" | "pattern" | "contentEncoding" => {}
+            // Members are checked below; the rest says nothing about a value, or is left to the types.
+            "properties"
+            | "patternProperties"
+            | "additionalProperties"
+            | "items"
+            | "$schema"
+            | "$id"
+            | "$defs"
+            | "title"
+            | "description"
+            | "default"
+            | "const"
+            | "enum"
+            | "format"
+            | "pattern"
+            | "contentEncoding" => {}
             other => panic!("the keyword {other} is not checked; teach it here"),
         }
     }
@@ -87,7 +100,7 @@ fn check_members(root: &Value, schema: &Value, value: &Value, place: &str, found
             } else {
                 match schema.get("additionalProperties") {
                     Some(Value::Bool(false)) => {
-                        found.push(format!("{}: {name} is not a field", parent(&place)))
+                        found.push(format!("{}: {name} is not a field", parent(&place)));
                     }
                     Some(rule) => check(root, rule, member, &place, found),
                     None => {}
