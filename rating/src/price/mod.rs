@@ -196,7 +196,7 @@ impl Price {
             Model::Stairstep(stairstep) => stairstep.breakdown(quantity, lines)?,
             Model::PerUnit(per_unit) => lines.push(per_unit.line(quantity)?),
             Model::Matrix(_) => {
-                lines.push(per_unit::PerUnit::new(terms.constant, self.unit()).line(quantity)?)
+                lines.push(per_unit::PerUnit::new(terms.constant, self.unit()).line(quantity)?);
             }
             _ => {
                 let amount = self.amount(terms, usage)?.units();

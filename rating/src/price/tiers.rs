@@ -22,7 +22,7 @@ pub(crate) struct Tier {
 /// The tiers of a price.
 #[derive(Clone, Debug)]
 pub(crate) struct Tiers {
-    tiers: Vec<Tier>,
+    ordered: Vec<Tier>,
     /// Is the first tier entered by usage of zero?
     flat_amount_at_zero: bool,
     /// Counts in a unit of the quantity.
@@ -36,10 +36,10 @@ impl Tiers {
         flat_amount_at_zero: bool,
         unit: i128,
     ) -> Result<Self, Overflow> {
-        let mut tiers = Vec::with_capacity(parts.len());
+        let mut ordered = Vec::with_capacity(parts.len());
         let (mut lower, mut below) = (0i128, 0i128);
         for (upper, count_price, flat_amount) in parts.iter().copied() {
-            tiers.push(Tier { lower, upper, count_price, flat_amount, below });
+            ordered.push(Tier { lower, upper, count_price, flat_amount, below });
             if let Some(upper) = upper {
                 let width = upper.checked_sub(lower).ok_or(Overflow)?;
                 let slice = width.checked_mul(count_price).ok_or(Overflow)?;
@@ -50,7 +50,7 @@ impl Tiers {
                 lower = upper;
             }
         }
-        Ok(Self { tiers, flat_amount_at_zero, unit })
+        Ok(Self { ordered, flat_amount_at_zero, unit })
     }
 
     /// The tier a quantity is in; `None` for usage that enters none, and below zero.
@@ -60,17 +60,17 @@ impl Tiers {
             return None;
         }
         let holds = |tier: &&Tier| tier.upper.is_none_or(|upper| quantity <= upper);
-        self.tiers.iter().enumerate().find(|(_, tier)| holds(tier))
+        self.ordered.iter().enumerate().find(|(_, tier)| holds(tier))
     }
 
     /// The first tier, which prices what is below zero.
     pub(crate) fn first(&self) -> Option<&Tier> {
-        self.tiers.first()
+        self.ordered.first()
     }
 
     /// All tiers, with their position from 1.
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (u32, &Tier)> {
-        (1u32..).zip(&self.tiers)
+        (1u32..).zip(&self.ordered)
     }
 
     /// The line of a quantity priced in a tier.
