@@ -7,6 +7,8 @@
 mod basis_points;
 mod compile;
 mod dynamic;
+#[cfg(test)]
+mod example;
 mod flat;
 mod free_allowance;
 mod graduated;

@@ -87,3 +87,39 @@ impl Tiers {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn upper_bounds_are_inclusive() {
+        let parts = [(Some(10), 1, 0), (Some(20), 1, 0), (None, 1, 0)];
+        // Quantity; tier with and without the flat amount at zero.
+        let cases = [
+            (-1, None, None),
+            (0, None, Some(0)),
+            (1, Some(0), Some(0)),
+            (10, Some(0), Some(0)),
+            (11, Some(1), Some(1)),
+            (20, Some(1), Some(1)),
+            (21, Some(2), Some(2)),
+            (i128::MAX, Some(2), Some(2)),
+        ];
+        for (quantity, without, with) in cases {
+            let tier = |at_zero| {
+                Tiers::new(&parts, at_zero, 1).unwrap().holding(quantity).map(|(position, _)| position)
+            };
+            assert_eq!((tier(false), tier(true)), (without, with), "{quantity}");
+        }
+    }
+
+    #[test]
+    fn what_lies_below_a_tier_is_summed_once() {
+        let tiers = Tiers::new(&[(Some(10), 3, 5), (Some(25), 2, 7), (None, 1, 0)], false, 1).unwrap();
+        let below: Vec<(u32, i128, i128)> =
+            tiers.numbered().map(|(number, tier)| (number, tier.lower, tier.below)).collect();
+        assert_eq!(below, [(1, 0, 0), (2, 10, 35), (3, 25, 72)]);
+        assert!(Tiers::new(&[(Some(i128::MAX), 2, 0), (None, 1, 0)], false, 1).is_err());
+    }
+}

@@ -29,7 +29,7 @@ impl Compiler<'_> {
         if let (Some(minimum), Some(maximum)) = (per_event.minimum, per_event.maximum)
             && minimum > maximum
         {
-            let message = "per_event_minimum is above per_event_maximum".to_owned();
+            let message = "it is above per_event_maximum".to_owned();
             self.fault("per_event_minimum", message, "exchange the two");
         }
         if per_event.has_bounds() {
@@ -40,16 +40,22 @@ impl Compiler<'_> {
                     "bounds per event have no meaning for values below zero, which the meter {} allows",
                     self.meter.id
                 );
-                self.fault("per_event_minimum", message, "use a meter without allow_negative");
+                let bound =
+                    if per_event.minimum.is_some() { "per_event_minimum" } else { "per_event_maximum" };
+                self.fault(bound, message, "use a meter without allow_negative, or remove the bounds");
             }
         }
         let share = share?;
         if share.is_negative() {
             self.fault(field, format!("{share} is below zero"), "use zero or more");
+            return None;
         }
-        let hundredth = Decimal::new(1, places);
-        let factor = share.checked_mul(hundredth).ok();
-        let count_share = factor.and_then(|factor| self.count_price(field, UnitPrice(factor)));
+        let Ok(factor) = share.checked_mul(Decimal::new(1, places)) else {
+            let message = format!("{share} has more digits than can be kept");
+            self.fault(field, message, "use fewer decimal places");
+            return None;
+        };
+        let count_share = self.count_price(field, UnitPrice(factor));
         Some(Percentage { count_share: count_share?, per_event })
     }
 

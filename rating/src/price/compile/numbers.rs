@@ -1,6 +1,6 @@
 //! Compiles the numbers of a rate into counts, or says why they cannot be exact.
 
-use schemas::decimal::Decimal;
+use schemas::decimal::{Decimal, DecimalError};
 use schemas::money::AMOUNT_SCALE;
 use schemas::quantity::{Quantity, UnitPrice};
 
@@ -31,7 +31,8 @@ impl Compiler<'_> {
         }
         let units = amount.to_scaled(AMOUNT_SCALE);
         if let Err(error) = units {
-            self.fault(field, format!("{amount} has {error}"), "use at most 18 decimal places");
+            let mend = "use at most 18 decimal places and 20 digits before the point";
+            self.fault(field, format!("{amount} does not fit: {error}"), mend);
         }
         units.ok()
     }
@@ -47,20 +48,30 @@ impl Compiler<'_> {
         if price.is_negative() {
             self.fault(field, format!("{price} is below zero"), "use zero or more");
         }
-        let places = AMOUNT_SCALE.saturating_sub(self.decimals);
-        let units = price.to_scaled(places);
-        if units.is_err() {
-            let message = format!(
-                "{price} has {} decimal places and the quantity {}: their product needs more than the \
-                 {AMOUNT_SCALE} that are kept",
-                price.scale(),
-                self.decimals
-            );
-            let enough = AMOUNT_SCALE.saturating_sub(price.scale());
-            let mend = format!("set decimals of the meter {} to {enough} or less", self.meter.id);
-            self.fault(field, message, &mend);
+        match price.to_scaled(AMOUNT_SCALE.saturating_sub(self.decimals)) {
+            Ok(units) => return Some(units),
+            Err(DecimalError::TooPrecise(_)) => self.product_too_precise(field, price),
+            Err(error) => self.fault(field, format!("{price} does not fit: {error}"), "use a smaller price"),
         }
-        units.ok()
+        None
+    }
+
+    /// Says that the product of a price and a quantity could not be kept exactly.
+    fn product_too_precise(&mut self, field: &str, price: Decimal) {
+        let message = format!(
+            "the price of one unit, {price}, has {} decimal places and the quantity {}: their product needs \
+             more than the {AMOUNT_SCALE} that are kept",
+            price.scale(),
+            self.decimals
+        );
+        let mend = match AMOUNT_SCALE.checked_sub(price.scale()) {
+            None => format!("use at most {AMOUNT_SCALE} decimal places"),
+            Some(enough) if self.rate.convert.is_some() => {
+                format!("add rounding and decimals: {enough}, or less, to convert")
+            }
+            Some(enough) => format!("set decimals of the meter {} to {enough} or less", self.meter.id),
+        };
+        self.fault(field, message, &mend);
     }
 
     /// A quantity as counts of the quantity that is priced, zero or more.
