@@ -179,6 +179,7 @@ impl Catalog {
     }
 
     /// Ids of the accounts, by position.
+    #[must_use]
     pub fn accounts(&self) -> impl ExactSizeIterator<Item = &AccountId> {
         self.accounts.iter().map(|account| &account.id)
     }
