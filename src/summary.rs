@@ -57,9 +57,9 @@ pub(crate) fn show_next_commands(to: &mut impl Write, report: &RunReport, output
     let query =
         |sql: &str| format!("{program} query --data {} {sql}", shell_word(&output.display().to_string()));
     writeln!(to, "Next:")?;
-    writeln!(to, "  {}", query("\"SELECT * FROM revenue\""))?;
+    writeln!(to, "  {}", query("\"SELECT * FROM revenue ORDER BY ALL\""))?;
     if report.quarantine_rows > 0 {
-        writeln!(to, "  {}", query("\"SELECT * FROM quarantine_reasons\""))?;
+        writeln!(to, "  {}", query("\"SELECT * FROM quarantine_reasons ORDER BY rows DESC\""))?;
     }
     writeln!(to, "  {}", query("").trim_end())
 }
