@@ -82,15 +82,15 @@ fn every_mistake_is_reported_at_once_with_its_place() {
     let expected = [
         ("catalog.yaml:3", "Mars/Olympus"),
         ("catalog.yaml:8", "meter tokens"),
-        ("catalog.yaml:16", "decimal"),
+        ("catalog.yaml:17", "decimal"),
         ("catalog.yaml:25", "tiers[1]"),
         ("catalog.yaml:25", "wishes"),
         ("catalog.yaml:25", "package_size"),
         ("catalog.yaml:38", "overlapping"),
         ("catalog.yaml:49", "XYZ"),
-        ("catalog.yaml:54", "nobody"),
-        ("catalog.yaml:61", "two lines"),
-        ("catalog.yaml:70", "voucher"),
+        ("catalog.yaml:52", "nobody"),
+        ("catalog.yaml:59", "two lines"),
+        ("catalog.yaml:68", "voucher"),
     ];
     for (origin, what) in expected {
         let is_there = |line: &str| {

@@ -54,7 +54,7 @@ fn every_bad_event_is_in_quarantine_with_its_reason_and_bytes() {
         (good("x").replace("\"source\"", "\"origin\"").into_bytes(), "missing_source"),
         (good("x").replace("\"type\"", "\"kind\"").into_bytes(), "missing_type"),
         (good("x").replace("\"time\"", "\"when\"").into_bytes(), "missing_time"),
-        (format!("[{}]", good("x")).into_bytes(), "malformed_json"),
+        (format!("[{}]", good("x")).into_bytes(), "not_an_object"),
         (format!("\"{}\"", "x".repeat(2 << 20)).into_bytes(), "event_too_large"),
     ];
     let place = place();

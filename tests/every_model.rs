@@ -188,7 +188,7 @@ fn price(meter: &str, usages: &[&Usage]) -> i128 {
         "graduated" => graduated(sum),
         "volume" => volume(sum),
         "stairstep" => stairstep(sum),
-        "package" => sum.div_ceil(7 * UNIT) * 1_500_000,
+        "package" => (sum + 7 * UNIT - 1) / (7 * UNIT) * 1_500_000,
         // 2.9 % and 0.30 for each event, at least 0.50 and at most 4.00.
         "percentage" => each(|tenths| (tenths * 2_900 + 300_000).clamp(500_000, 4_000_000)),
         // 0.5 %, at most 0.70 for each event.
@@ -207,7 +207,7 @@ fn price(meter: &str, usages: &[&Usage]) -> i128 {
             .sum(),
         "free" => (sum - 13 * UNIT).max(0) * 1_000_000 / UNIT,
         // Seconds to minutes, a started minute counts whole.
-        "convert" => sum.div_ceil(60 * UNIT) * 2_000_000,
+        "convert" => (sum + 60 * UNIT - 1) / (60 * UNIT) * 2_000_000,
         "dynamic" => sum * 1_000_000 / UNIT,
         "grouped" => ["eu", "us", "ap"]
             .iter()

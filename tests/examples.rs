@@ -36,6 +36,7 @@ fn every_row_of_the_cloud_bill_costs_what_the_bill_says() {
     let mut reader = csv::Reader::from_path(example("cloud-bill").join("list_cost.csv")).unwrap();
     let mut expected: Vec<Vec<String>> =
         reader.records().map(|row| row.unwrap().iter().map(shortest).collect()).collect();
+    expected.retain(|row| row[2] != "0");
     assert_eq!(expected.len(), 618);
     let mut rated = place.query(
         "SELECT event_id, meter_id, arrow_cast(amount, 'Decimal128(38, 10)') FROM rated_usage

@@ -29,7 +29,7 @@ fn events() -> Vec<String> {
     (0..20_000)
         .map(|number: u32| {
             let account = ["a", "b", "c"][number as usize % 3];
-            let number = number % 19_000;
+            let number = number % 18_999;
             let time = format!("2026-{:02}-{:02}T{:02}:30:00Z", 9 + number % 3, 1 + number % 28, number % 24);
             let data = format!(
                 r#"{{"tokens":{},"model":"m{}","user":"u{}"}}"#,
