@@ -85,7 +85,7 @@ fn every_bad_event_is_in_quarantine_with_its_reason_and_bytes() {
 #[test]
 fn dedup_1_the_first_event_of_an_identity_stays() {
     let place = place();
-    let other = good("one").replace("5", "6");
+    let other = good("one").replace('5', "6");
     let spaced = good("one").replace(':', " : ").replace("2026-10-01T00 : 00 : 00Z", "2026-10-01T00:00:00Z");
     place.write("events.ndjson", [good("one"), spaced, other, good("two")].join("\n"));
     let report = place.run(&["events.ndjson"]);

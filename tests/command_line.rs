@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::support::{Workplace, called, event};
 
-pub const CATALOG: &str = "
+pub(crate) const CATALOG: &str = "
 kind: legal_entity
 id: seller
 ---
@@ -29,13 +29,13 @@ currency: USD
 lines: [{id: line, price_book: book}]
 ";
 
-pub fn place() -> Workplace {
+pub(crate) fn place() -> Workplace {
     let place = Workplace::with_catalog(CATALOG);
     place.write("good.ndjson", good("good") + "\n");
     place
 }
 
-pub fn good(id: &str) -> String {
+pub(crate) fn good(id: &str) -> String {
     event(id, "tokens", "a", "2026-10-01T00:00:00Z", r#"{"tokens":5}"#)
 }
 
@@ -85,7 +85,7 @@ fn inputs_that_cannot_be_read_are_4_and_leave_nothing() {
 fn an_unreadable_input_is_4() {
     use std::os::unix::fs::PermissionsExt;
     let place = place();
-    fs::set_permissions(place.path("good.ndjson"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(place.path("good.ndjson"), fs::Permissions::from_mode(0o000)).unwrap();
     if fs::File::open(place.path("good.ndjson")).is_ok() {
         eprintln!("skipped: this user may read every file");
         return;
