@@ -8,3 +8,5 @@ mod random;
 mod reference;
 mod shapes;
 mod telescoping;
+
+pub(crate) use telescoping::plus;
