@@ -6,6 +6,8 @@
 
 mod compile;
 mod documents;
+#[cfg(test)]
+mod tests;
 
 use schemas::csv_mapping::CsvMapping;
 use schemas::currency::Currency;
