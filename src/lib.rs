@@ -2,5 +2,12 @@
 //! crates `ingest`, `rating` and `aggregate`, and the vocabulary in `schemas`.
 
 pub mod catalog;
+pub mod command_line;
+pub mod commands;
+pub mod exit_code;
 pub mod pipeline;
+pub mod progress;
+mod progress_display;
 pub mod report;
+pub mod sql;
+mod summary;

@@ -1,28 +1,32 @@
-//! x
-use std::sync::Arc;
-fn main() -> anyhow::Result<()> {
-    let args: Vec<String> = std::env::args().collect();
-    let t = std::time::Instant::now();
-    let catalog = match tallybook::catalog::load(std::path::Path::new(&args[1])) {
-        Err(tallybook::catalog::CatalogError::Problems(p)) => {
-            for p in p {
-                println!("{p}");
-            }
-            return Ok(());
+//! The `tallybook` program.
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tallybook::command_line::{Command, CommandLine};
+use tallybook::{commands, exit_code};
+
+fn main() -> ExitCode {
+    let done = match CommandLine::parse().command {
+        Command::Demo(arguments) => commands::demo(&arguments),
+        Command::Run(arguments) => commands::run(&arguments),
+        Command::Check(arguments) => commands::check(&arguments),
+        Command::Query(arguments) => commands::query(&arguments),
+        Command::Generate(arguments) => commands::generate(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            exit_code::explain(&error);
+            exit_code::of(&error).into()
         }
-        other => Arc::new(other?),
-    };
-    eprintln!("catalog {:?}", t.elapsed());
-    let inputs = ingest::input::find_inputs(&args[3..], catalog.csv_mappings(), None)?;
-    let plan = tallybook::pipeline::RunPlan {
-        inputs,
-        catalog,
-        output: (&args[2]).into(),
-        decoders: 2,
-        accrual_events: false,
-    };
-    let report = tallybook::pipeline::run(&plan, &Default::default())?;
-    eprintln!("all {:?}", t.elapsed());
-    println!("{}", serde_json::to_string_pretty(&report)?);
-    Ok(())
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

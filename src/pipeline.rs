@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
@@ -37,6 +37,7 @@ use ingest::reader::Reader;
 use rating::Overflow;
 use rating::catalog::Catalog;
 
+use crate::progress::{Progress, Stage};
 use crate::report::RunReport;
 
 /// Batches in the round, besides two for each decoder.
@@ -64,19 +65,6 @@ pub struct RunPlan {
     pub decoders: usize,
     /// Write accruals as CloudEvents too?
     pub accrual_events: bool,
-}
-
-/// How far a run is; read by whoever shows it.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Stored bytes read.
-    pub bytes: Arc<AtomicU64>,
-    /// Events decided.
-    pub events: AtomicU64,
-    /// Accrual groups done.
-    pub groups: AtomicU64,
-    /// Accrual groups to do; 0 before accruals are made.
-    pub groups_total: AtomicU64,
 }
 
 /// Why a run failed.
@@ -107,6 +95,7 @@ type Finished = (RunningTotals, ControlTotals, Interner, Interner, u64);
 /// # Errors
 /// [`RunError`]; nothing is published then.
 pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
+    progress.begin(Stage::Counting);
     let output = Output::create(&plan.output)?;
     let metering = Arc::new(MeteringPlan::new(plan.catalog.meters()));
     let key = HashKey::random();
@@ -117,6 +106,10 @@ pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
         Reader::new(plan.inputs.clone(), mappings, Arc::clone(&metering), Arc::clone(&progress.bytes));
     let reader = Mutex::new(reader);
     let dimensions = metering.dimensions().len();
+
+    // Where one input does not say how long it is, nobody knows what is left.
+    let stored = plan.inputs.iter().map(|input| input.bytes).sum::<Option<u64>>().unwrap_or(0);
+    progress.bytes_total.store(stored, Ordering::Relaxed);
 
     let (empty_tx, empty_rx) = bounded(plan.decoders * 2 + SPARE_BATCHES);
     for _ in 0..plan.decoders * 2 + SPARE_BATCHES {
@@ -137,7 +130,6 @@ pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
         }
         drop((empty_rx, decoded_tx));
         let decider = Decider::new(Arc::clone(&plan.catalog), &key, plan.decoders);
-        let stored: u64 = plan.inputs.iter().filter_map(|input| input.bytes).sum();
         let deciding = spawn(scope, "decide", move || {
             decide(decider, &decoded_rx, &used_rx, &decided_tx, progress, stored)
         })?;
@@ -309,10 +301,12 @@ fn finish(
     let (totals, control, sources, event_types, received) = finished;
     let rated = tables.rated_usage.finish()?;
     let quarantine = tables.quarantine.finish()?;
+    progress.begin(Stage::Accruing);
     let accruals = write_accruals(plan, progress, &output, &totals)?;
     let text = |texts: &Interner, number: u32| {
         texts.text(number).map_or_else(String::new, |text| String::from_utf8_lossy(text).into_owned())
     };
+    progress.begin(Stage::Publishing);
     let rows = control.rows(|number| text(&sources, number), |number| text(&event_types, number));
     write_control_totals(&output, &rows)?;
     let books = Books {
@@ -324,10 +318,11 @@ fn finish(
         accruals: &accruals,
     };
     books.balance(&plan.catalog)?;
-    let report = RunReport::new(plan, received, &control, &rated, &accruals)
+    let report = RunReport::new(plan, received, &control, &rated, quarantine, &accruals)
         .map_err(|Overflow| AggregateError::Overflow("amount per currency"))?;
     report.write(&output)?;
     output.publish()?;
+    progress.begin(Stage::Done);
     Ok(report)
 }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::time::Duration;
 
 use aggregate::accrual_table::AccrualTotals;
 use aggregate::control_totals::{ControlTotals, Outcome};
 use aggregate::error::AggregateError;
 use aggregate::output::Output;
+use aggregate::quarantine_table::QuarantineTotals;
 use aggregate::rated_usage_table::RatedTotals;
 use rating::Overflow;
 use schemas::money::Money;
@@ -45,6 +45,8 @@ pub struct RunReport {
     pub rated_usage_rows: u64,
     /// Rows of accruals.
     pub accrual_rows: u64,
+    /// Rows of quarantine: rejected events, conflicts, and usages without a price.
+    pub quarantine_rows: u64,
     /// Amounts by currency.
     pub amounts: Vec<CurrencyAmounts>,
 }
@@ -70,6 +72,7 @@ impl RunReport {
         received: u64,
         control: &ControlTotals,
         rated: &RatedTotals,
+        quarantine: QuarantineTotals,
         accruals: &AccrualTotals,
     ) -> Result<Self, Overflow> {
         let posted = accruals.posted_by_currency(&plan.catalog)?;
@@ -92,6 +95,7 @@ impl RunReport {
             unrated_by_reason: control.unrated().map(|(reason, count)| (reason.code(), count)).collect(),
             rated_usage_rows: rated.rows,
             accrual_rows: accruals.rows,
+            quarantine_rows: quarantine.rejected + quarantine.conflict + quarantine.unrated,
             amounts: amounts.collect(),
         })
     }
@@ -104,16 +108,5 @@ impl RunReport {
             .and_then(|()| file.write_all(b"\n"));
         written.map_err(|error| AggregateError::Write { path: file.path().to_owned(), error })?;
         file.finish().map(|_| ())
-    }
-}
-
-/// A duration as people say it.
-#[must_use]
-pub fn show_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..10 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
-        10..60 => format!("{seconds} s"),
-        _ => format!("{} min {} s", seconds / 60, seconds % 60),
     }
 }

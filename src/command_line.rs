@@ -1,0 +1,142 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use schemas::id::CsvMappingId;
+
+/// Where results go, and where they are looked for, when nobody says.
+const RESULTS: &str = "results";
+
+/// Usage metering and rating: every event counted once, priced exactly, ready to post.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 catalog cannot be used, \
+                          4 input cannot be read, 5 output cannot be written, 6 query failed";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Rate an hour of real LLM usage that comes with the program
+    Demo(DemoArguments),
+    /// Read usage, count and price it, and write rated usage and accruals
+    Run(RunArguments),
+    /// Validate a catalog and report every problem
+    Check(CheckArguments),
+    /// Query results with SQL; without a query, at a prompt
+    Query(QueryArguments),
+    /// Write a reference workload with its catalog and its exact truth
+    Generate(GenerateArguments),
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// Directory the demo is unpacked to
+    #[arg(long, value_name = "DIR", default_value = "tallybook-demo")]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become help text")]
+    pub show: OutputArguments,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Usage: files, directories, patterns such as 'usage/*.ndjson.gz', or - for standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<String>,
+    /// Directory of the catalog: meters, price books, contracts, legal entities
+    #[arg(long, short, value_name = "DIR")]
+    pub catalog: PathBuf,
+    /// Directory for the results; must not exist, or be empty
+    #[arg(long, short, value_name = "DIR", default_value = RESULTS)]
+    pub output: PathBuf,
+    /// Read every input as CSV, by this mapping of the catalog
+    #[arg(long, value_name = "ID")]
+    pub csv_mapping: Option<CsvMappingId>,
+    /// Write accruals as CloudEvents too, to accruals.ndjson
+    #[arg(long)]
+    pub accrual_events: bool,
+    /// Threads that decode; one per core when left out
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment would become help text")]
+    pub show: OutputArguments,
+}
+
+/// How a run is shown.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct OutputArguments {
+    /// Print the report as JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// Directory of the catalog
+    #[arg(value_name = "DIR")]
+    pub catalog: PathBuf,
+}
+
+/// `query`.
+#[derive(Debug, Args)]
+pub struct QueryArguments {
+    /// The query; without it, queries are read from standard input, at a prompt on a terminal
+    #[arg(value_name = "SQL")]
+    pub sql: Option<String>,
+    /// Directory of the results
+    #[arg(long, short, value_name = "DIR", default_value = RESULTS)]
+    pub data: PathBuf,
+    /// How rows are printed
+    #[arg(long, short, value_enum, default_value_t = RowFormat::Table)]
+    pub format: RowFormat,
+}
+
+/// How the rows of an answer are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// A table for people; only the first 1,000 rows
+    Table,
+    /// CSV with a line of names
+    Csv,
+    /// One JSON object per row
+    Ndjson,
+}
+
+/// `generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArguments {
+    /// Events to write
+    #[arg(long, short, value_name = "N", default_value_t = 1_000_000)]
+    pub events: u64,
+    /// Directory to write to; must not exist, or be empty
+    #[arg(long, short, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Number that the workload follows from; the same number, the same bytes
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+}

@@ -1,0 +1,33 @@
+//! `tallybook query`: SQL over results.
+
+use std::io::{IsTerminal, Read, stdin, stdout};
+
+use anyhow::Result;
+
+use crate::command_line::QueryArguments;
+use crate::sql::prompt::Prompt;
+use crate::sql::{Session, answer};
+
+/// Answers a query, those of standard input, or those typed at a prompt.
+///
+/// # Errors
+/// [`crate::sql::NoResults`], and what DataFusion says of a query.
+pub fn query(arguments: &QueryArguments) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let session = runtime.block_on(Session::open(&arguments.data))?;
+    let text = match &arguments.sql {
+        Some(sql) => sql.clone(),
+        None if stdin().is_terminal() => return Prompt::new(&runtime, session).run(),
+        None => {
+            let mut text = String::new();
+            stdin().read_to_string(&mut text)?;
+            text
+        }
+    };
+    runtime.block_on(async {
+        for statement in Session::statements(&text)? {
+            answer::show(&mut stdout(), session.run(statement).await?, arguments.format).await?;
+        }
+        Ok(())
+    })
+}

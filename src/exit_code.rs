@@ -1,0 +1,70 @@
+//! What the program's exit code says, and how an error is shown.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done; events that were refused or lack a price are in quarantine |
+//! | 1 | the program failed: results out of balance, or a bug |
+//! | 2 | the command line is wrong |
+//! | 3 | the catalog cannot be used |
+//! | 4 | an input cannot be read |
+//! | 5 | the output cannot be written |
+//! | 6 | a query failed |
+
+use aggregate::error::AggregateError;
+use datafusion::error::DataFusionError;
+use ingest::input::InputError;
+
+use crate::catalog::CatalogError;
+use crate::pipeline::RunError;
+use crate::sql::NoResults;
+
+/// The program failed.
+const FAILED: u8 = 1;
+/// The catalog cannot be used.
+const CATALOG: u8 = 3;
+/// An input cannot be read.
+const INPUT: u8 = 4;
+/// The output cannot be written.
+const OUTPUT: u8 = 5;
+/// A query failed.
+const QUERY: u8 = 6;
+
+/// The exit code for an error.
+#[must_use]
+pub fn of(error: &anyhow::Error) -> u8 {
+    if error.is::<CatalogError>() {
+        return CATALOG;
+    }
+    if error.is::<InputError>() {
+        return INPUT;
+    }
+    if error.is::<DataFusionError>() || error.is::<NoResults>() {
+        return QUERY;
+    }
+    if error.is::<std::io::Error>() {
+        return OUTPUT;
+    }
+    match error.downcast_ref::<RunError>() {
+        Some(RunError::Input(_)) => INPUT,
+        Some(RunError::Aggregate(error)) => of_aggregate(error),
+        _ => error.downcast_ref::<AggregateError>().map_or(FAILED, of_aggregate),
+    }
+}
+
+fn of_aggregate(error: &AggregateError) -> u8 {
+    if error.is_storage() { OUTPUT } else { FAILED }
+}
+
+/// Shows an error on standard error: every problem of a catalog on a line of its own.
+pub fn explain(error: &anyhow::Error) {
+    if let Some(CatalogError::Problems(problems)) = error.downcast_ref() {
+        for problem in problems {
+            eprintln!("{problem}");
+        }
+    }
+    if let Some(error) = error.downcast_ref::<DataFusionError>() {
+        eprintln!("error: {}", error.strip_backtrace());
+        return;
+    }
+    eprintln!("error: {error:#}");
+}

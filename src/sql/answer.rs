@@ -1,0 +1,128 @@
+//! The answer to a query, as a table for people or as CSV or NDJSON for programs.
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::Result;
+use comfy_table::{CellAlignment, Table, presets};
+use console::Term;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::csv::WriterBuilder;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::json::LineDelimitedWriter;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+
+use crate::command_line::RowFormat;
+
+/// Most rows shown in a table.
+const TABLE_ROWS_MAX: usize = 1_000;
+
+/// Shows the rows of an answer as they come.
+///
+/// # Errors
+/// What the query fails with, and what writing fails with.
+pub async fn show(to: &mut impl Write, mut rows: SendableRecordBatchStream, format: RowFormat) -> Result<()> {
+    match format {
+        RowFormat::Table => show_table(to, rows).await?,
+        RowFormat::Csv => {
+            let mut writer = WriterBuilder::new().with_header(true).build(&mut *to);
+            let mut is_empty = true;
+            while let Some(batch) = rows.next().await {
+                writer.write(&batch?)?;
+                is_empty = false;
+            }
+            if is_empty {
+                writer.write(&RecordBatch::new_empty(rows.schema()))?;
+            }
+        }
+        RowFormat::Ndjson => {
+            let mut writer = LineDelimitedWriter::new(&mut *to);
+            while let Some(batch) = rows.next().await {
+                writer.write(&batch?)?;
+            }
+            writer.finish()?;
+        }
+    }
+    to.flush()?;
+    Ok(())
+}
+
+async fn show_table(to: &mut impl Write, mut rows: SendableRecordBatchStream) -> Result<()> {
+    let schema = rows.schema();
+    let mut shown: Vec<Vec<String>> = Vec::new();
+    let mut is_cut = false;
+    while let Some(batch) = rows.next().await {
+        let batch = batch?;
+        let room = TABLE_ROWS_MAX - shown.len();
+        is_cut = batch.num_rows() > room;
+        shown.extend(cells(&batch.slice(0, batch.num_rows().min(room)))?);
+        if is_cut {
+            break;
+        }
+    }
+    if schema.fields().is_empty() {
+        return Ok(());
+    }
+    let table = as_table(&schema, &shown);
+    let width = table.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    let is_too_wide = std::io::stdout().is_terminal() && width > usize::from(Term::stdout().size().1);
+    if is_too_wide && !shown.is_empty() {
+        for (number, row) in shown.iter().enumerate() {
+            writeln!(to, "row {}\n{}", number + 1, as_record(&schema, row))?;
+        }
+    } else {
+        writeln!(to, "{table}")?;
+    }
+    let rows = crate::summary::count(shown.len(), "row", "rows");
+    if is_cut {
+        writeln!(to, "the first {rows}; add a LIMIT, or print all with --format csv or ndjson")?;
+    } else {
+        writeln!(to, "{rows}")?;
+    }
+    Ok(())
+}
+
+/// One line per row.
+fn as_table(schema: &SchemaRef, rows: &[Vec<String>]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(schema.fields().iter().map(|field| field.name().clone()));
+    for row in rows {
+        table.add_row(row.clone());
+    }
+    for (column, field) in table.column_iter_mut().zip(schema.fields()) {
+        if field.data_type().is_numeric() {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// One line per column, for rows that are wider than the terminal.
+fn as_record(schema: &SchemaRef, row: &[String]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    for (field, value) in schema.fields().iter().zip(row) {
+        table.add_row([field.name(), value]);
+    }
+    table
+}
+
+/// The values of a batch as text, row by row; decimals without the zeros that say nothing.
+fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
+    let options = FormatOptions::default().with_null("null");
+    let mut rows = vec![Vec::with_capacity(batch.num_columns()); batch.num_rows()];
+    for column in batch.columns() {
+        let formatter = ArrayFormatter::try_new(column, &options)?;
+        let is_decimal = matches!(column.data_type(), DataType::Decimal128(..) | DataType::Decimal256(..));
+        for (position, row) in rows.iter_mut().enumerate() {
+            let mut text = formatter.value(position).try_to_string()?;
+            if is_decimal && text.contains('.') {
+                text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+            }
+            row.push(text);
+        }
+    }
+    Ok(rows)
+}

@@ -1,0 +1,95 @@
+//! SQL over the results of a run, by DataFusion.
+//!
+//! The tables of a run are in the schema `files`; what people query are views over them, see [`views`].
+//! Amounts never wrap: [`checked_sum`] takes the place of a sum that would. Numbers in a query are exact
+//! decimals, not floats. Nothing a query says changes the results.
+
+pub mod answer;
+mod checked_sum;
+pub mod prompt;
+mod record_text;
+mod uuid_text;
+pub mod views;
+
+use std::path::{Path, PathBuf};
+
+use datafusion::common::TableReference;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::{AggregateUDF, LogicalPlan, ScalarUDF};
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+
+use crate::report::REPORT_FILE;
+use views::VIEWS;
+
+/// The tables of a run.
+pub const TABLES: [&str; 4] = ["rated_usage", "accruals", "quarantine", "control_totals"];
+
+/// A directory that holds no results.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: no results here: name the output directory of a run with --data")]
+pub struct NoResults(pub PathBuf);
+
+/// A connection to the results of a run.
+#[derive(Clone)]
+pub struct Session {
+    context: SessionContext,
+}
+
+impl Session {
+    /// Opens the results in a directory.
+    ///
+    /// # Errors
+    /// [`NoResults`], as a part of the error; what DataFusion says of a table it cannot read.
+    pub async fn open(results: &Path) -> anyhow::Result<Self> {
+        if !results.join(REPORT_FILE).is_file() {
+            return Err(NoResults(results.to_owned()).into());
+        }
+        let mut config = SessionConfig::new().with_information_schema(true);
+        config.options_mut().sql_parser.parse_float_as_decimal = true;
+        config.options_mut().execution.parquet.pushdown_filters = true;
+        let context = SessionContext::new_with_config(config);
+        context.register_udaf(AggregateUDF::from(checked_sum::CheckedSum::new()));
+        context.register_udf(ScalarUDF::from(uuid_text::UuidText::new()));
+        context.register_udf(ScalarUDF::from(record_text::RecordText::new()));
+        let session = Self { context };
+        session.execute("CREATE SCHEMA files").await?;
+        for table in TABLES {
+            let directory = results.join(table);
+            let name = TableReference::partial("files", table);
+            let options = ParquetReadOptions::default();
+            session.context.register_parquet(name, directory.to_string_lossy(), options).await?;
+        }
+        for view in &VIEWS {
+            session.execute(&format!("CREATE VIEW {} AS {}", view.name, view.sql)).await?;
+        }
+        Ok(session)
+    }
+
+    async fn execute(&self, sql: &str) -> Result<()> {
+        self.context.sql(sql).await?.collect().await?;
+        Ok(())
+    }
+
+    /// The statements of a text.
+    ///
+    /// # Errors
+    /// Where the text is no SQL.
+    pub fn statements(text: &str) -> Result<Vec<Statement>> {
+        Ok(DFParserBuilder::new(text).build()?.parse_statements()?.into())
+    }
+
+    /// Begins to answer a statement.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn run(&self, statement: Statement) -> Result<SendableRecordBatchStream> {
+        let plan = self.context.state().statement_to_plan(statement).await?;
+        if let LogicalPlan::Dml(_) = plan {
+            let message = "results are never changed by a query; write rows elsewhere with COPY (SELECT ...) TO 'file.parquet'";
+            return Err(DataFusionError::Plan(message.to_owned()));
+        }
+        self.context.execute_logical_plan(plan).await?.execute_stream().await
+    }
+}

@@ -1,0 +1,97 @@
+//! The tables and views that queries see.
+
+/// A view, and what it shows.
+pub struct View {
+    /// Its name.
+    pub name: &'static str,
+    /// What a row is, for people.
+    pub shows: &'static str,
+    /// The query it stands for.
+    pub(super) sql: &'static str,
+}
+
+/// All views: the tables of a run first, then what an analyst asks first.
+pub const VIEWS: [View; 10] = [
+    View {
+        name: "rated_usage",
+        shows: "one row per event and meter, with its exact amount",
+        sql: "SELECT source, coalesce(event_id, uuid_text(event_uuid)) AS event_id,
+                     * EXCLUDE (source, event_id, event_uuid)
+              FROM files.rated_usage",
+    },
+    View {
+        name: "accruals",
+        shows: "one row per contract line, meter and day, ready to post",
+        sql: "SELECT * REPLACE (uuid_text(accrual_id) AS accrual_id) FROM files.accruals",
+    },
+    View {
+        name: "quarantine",
+        shows: "every event that was refused, is a conflict, or has no price, with its bytes as text",
+        sql: "SELECT * EXCLUDE (bytes), record_text(bytes) AS record FROM files.quarantine",
+    },
+    View {
+        name: "control_totals",
+        shows: "where the events of each source, type and month went",
+        sql: "SELECT * FROM files.control_totals",
+    },
+    View {
+        name: "revenue",
+        shows: "quantity and amount by month, legal entity, currency and meter",
+        sql: "SELECT service_accounting_period AS month, legal_entity_id, currency, meter_id,
+                     sum(event_count) AS events, sum(metered_quantity) AS quantity,
+                     sum(net_amount_exact) AS amount_exact, sum(delta_amount) AS amount_to_post
+              FROM files.accruals
+              GROUP BY service_accounting_period, legal_entity_id, currency, meter_id
+              ORDER BY month, legal_entity_id, currency, meter_id",
+    },
+    View {
+        name: "daily_revenue",
+        shows: "amounts by day, legal entity and currency",
+        sql: "SELECT service_day, legal_entity_id, currency, sum(event_count) AS events,
+                     sum(net_amount_exact) AS amount_exact, sum(delta_amount) AS amount_to_post
+              FROM files.accruals
+              GROUP BY service_day, legal_entity_id, currency
+              ORDER BY service_day, legal_entity_id, currency",
+    },
+    View {
+        name: "account_revenue",
+        shows: "events and exact amount by account, contract line, meter and billing period",
+        sql: "SELECT account_id, contract_line_id, meter_id, billing_period_start, currency,
+                     count(*) AS events, sum(amount) AS amount_exact
+              FROM files.rated_usage
+              GROUP BY account_id, contract_line_id, meter_id, billing_period_start, currency",
+    },
+    View {
+        name: "tier_revenue",
+        shows: "quantity and amount by price book, meter and tier",
+        sql: "SELECT price_book_id, price_book_version, meter_id, price_model, currency,
+                     part.tier AS tier, part.lower_bound AS lower_bound, part.upper_bound AS upper_bound,
+                     part.unit_price AS unit_price, sum(part.quantity) AS quantity,
+                     sum(part.amount) AS amount_exact
+              FROM (SELECT price_book_id, price_book_version, meter_id, price_model, currency,
+                           unnest(tier_breakdown) AS part
+                    FROM files.accruals)
+              GROUP BY price_book_id, price_book_version, meter_id, price_model, currency,
+                       part.tier, part.lower_bound, part.upper_bound, part.unit_price
+              ORDER BY price_book_id, price_book_version, meter_id, tier, unit_price",
+    },
+    View {
+        name: "quarantine_reasons",
+        shows: "rows in quarantine by reason, with one of them as an example",
+        sql: "SELECT class, reason, count(*) AS rows, min(detail) AS example
+              FROM files.quarantine
+              GROUP BY class, reason
+              ORDER BY rows DESC, class, reason",
+    },
+    View {
+        name: "conservation",
+        shows: "events by what became of them; missing is 0, or something is wrong",
+        sql: "SELECT source, event_type, month, sum(received) AS received, sum(rated) AS rated,
+                     sum(unrated) AS unrated, sum(duplicate) AS duplicate, sum(conflict) AS conflict,
+                     sum(rejected) AS rejected, sum(voided) AS voided,
+                     sum(received - rated - unrated - duplicate - conflict - rejected - voided) AS missing
+              FROM files.control_totals
+              GROUP BY source, event_type, month
+              ORDER BY source, event_type, month",
+    },
+];

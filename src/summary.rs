@@ -1,0 +1,163 @@
+//! What is shown at the end of a run: where every event went, what it amounts to, and what to do next.
+
+use std::env;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::report::RunReport;
+
+/// Shows a report as tables.
+///
+/// # Errors
+/// What writing fails with.
+pub(crate) fn show_report(to: &mut impl Write, report: &RunReport, output: &Path) -> io::Result<()> {
+    let mut events = table(&["events", "", "of which"]);
+    for (outcome, number, reasons) in [
+        ("received", report.received, String::new()),
+        ("rated", report.rated, String::new()),
+        ("duplicate", report.duplicate, String::new()),
+        ("conflict", report.conflict, String::new()),
+        ("rejected", report.rejected, reasons(&report.rejected_by_reason)),
+        ("unrated", report.unrated, reasons(&report.unrated_by_reason)),
+    ] {
+        events.add_row([outcome.to_owned(), grouped(&number.to_string()), reasons]);
+    }
+    align_right(&mut events, &[1]);
+    writeln!(to, "{events}\n")?;
+
+    let mut amounts = table(&["currency", "rated exactly", "to post"]);
+    for amount in &report.amounts {
+        amounts.add_row([amount.currency.clone(), grouped(&amount.exact), grouped(&amount.posted)]);
+    }
+    align_right(&mut amounts, &[1, 2]);
+    if !report.amounts.is_empty() {
+        writeln!(to, "{amounts}\n")?;
+    }
+    let rows = |rows: u64| grouped(&rows.to_string());
+    writeln!(
+        to,
+        "Balanced: received = rated + duplicate + conflict + rejected + unrated; rated usage = accruals.\n\
+         Written to {}: {} rows of rated usage, {} accruals, {} in quarantine.\n",
+        output.display(),
+        rows(report.rated_usage_rows),
+        rows(report.accrual_rows),
+        rows(report.quarantine_rows),
+    )
+}
+
+/// Shows the commands worth trying on results.
+///
+/// # Errors
+/// What writing fails with.
+pub(crate) fn show_next_commands(to: &mut impl Write, report: &RunReport, output: &Path) -> io::Result<()> {
+    let program = program();
+    let query =
+        |sql: &str| format!("{program} query --data {} {sql}", shell_word(&output.display().to_string()));
+    writeln!(to, "Next:")?;
+    writeln!(to, "  {}", query("\"SELECT * FROM revenue\""))?;
+    if report.quarantine_rows > 0 {
+        writeln!(to, "  {}", query("\"SELECT * FROM quarantine_reasons\""))?;
+    }
+    writeln!(to, "  {}", query("").trim_end())
+}
+
+/// How this program was called, so that the commands shown work as they are.
+fn program() -> String {
+    if env::var_os("CARGO_MANIFEST_DIR").is_some() {
+        let release = if cfg!(debug_assertions) { "" } else { "--release " };
+        return format!("cargo run {release}--");
+    }
+    env::args().next().map_or_else(|| "tallybook".to_owned(), |name| shell_word(&name))
+}
+
+/// A word as a shell takes it.
+fn shell_word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    if text.bytes().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+fn table(names: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(names);
+    table
+}
+
+fn align_right(table: &mut Table, columns: &[usize]) {
+    for column in columns {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+fn reasons(counts: &std::collections::BTreeMap<&'static str, u64>) -> String {
+    let mut counts: Vec<_> = counts.iter().collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let reasons: Vec<_> =
+        counts.iter().map(|(reason, count)| format!("{} {reason}", grouped(&count.to_string()))).collect();
+    reasons.join(", ")
+}
+
+/// A number of things.
+pub(crate) fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(&number.to_string()), if number == 1 { one } else { many })
+}
+
+/// A decimal number with its whole digits in groups of three.
+pub(crate) fn grouped(number: &str) -> String {
+    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
+    let (whole, fraction) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    let mut shown = String::from(sign);
+    for (position, digit) in whole.chars().enumerate() {
+        if position > 0 && (whole.len() - position).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown + fraction
+}
+
+/// A duration as people say it.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..10 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
+        10..60 => format!("{seconds} s"),
+        _ => format!("{} min {} s", seconds / 60, seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_groups_of_three() {
+        let cases = [
+            ("0", "0"),
+            ("999", "999"),
+            ("1000", "1,000"),
+            ("-1234567.8901", "-1,234,567.8901"),
+            ("123456", "123,456"),
+        ];
+        for (number, shown) in cases {
+            assert_eq!(grouped(number), shown);
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (millis, shown) in [(0, "0.0 s"), (1_250, "1.2 s"), (59_999, "59 s"), (61_000, "1 min 1 s")] {
+            assert_eq!(show_duration(Duration::from_millis(millis)), shown);
+        }
+    }
+
+    #[test]
+    fn words_of_a_shell() {
+        assert_eq!(shell_word("a/b-c.d"), "a/b-c.d");
+        assert_eq!(shell_word("it's here"), r"'it'\''s here'");
+    }
+}
