@@ -1,4 +1,4 @@
-//! Numbers that look random and follow from a seed: SplitMix64.
+//! Numbers that look random and follow from a seed: `SplitMix64`.
 //!
 //! Every line and every account has a stream of its own, so that a line can be made again when it is
 //! sent a second time, without keeping it.

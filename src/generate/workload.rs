@@ -143,7 +143,7 @@ impl<'a> Workload<'a> {
         let users = self.customers.users(account as usize);
         // The square makes some users more active than others.
         let activity = random.next() >> 32;
-        let user = ((activity * activity) >> 32) * (users.end - users.start) >> 32;
+        let user = (((activity * activity) >> 32) * (users.end - users.start)) >> 32;
         let uuid = u128::from(random.next()) << 64 | u128::from(random.next());
         let defect = defect(&mut random);
         let mut event = Event {
