@@ -180,11 +180,11 @@ fn every_figure_in_the_document_is_what_the_rate_gives() {
 #[test]
 fn the_rounding_table_in_the_document_is_what_the_modes_give() {
     let is_rounding = |rows: &Vec<Vec<&str>>| rows[0].starts_with(&["mode", "0.5"]);
-    let tables = parts().into_iter().filter_map(|part| match part {
+    let mut tables = parts().into_iter().filter_map(|part| match part {
         Part::Table(rows) => Some(rows).filter(is_rounding),
         Part::Yaml(_) => None,
     });
-    let table = tables.last().unwrap();
+    let table = tables.next().unwrap();
     assert_eq!(table.len(), 5);
     for row in &table[1..] {
         let mode: RoundingMode = serde_json::from_value(row[0].into()).unwrap();

@@ -4,5 +4,6 @@
 
 mod charge;
 mod document;
+mod published;
 mod rate_1;
 mod vectors;
