@@ -12,6 +12,7 @@
 
 mod bad_catalog;
 mod bad_input;
+mod changes;
 mod command_line;
 mod every_model;
 mod examples;

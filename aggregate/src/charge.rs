@@ -75,9 +75,19 @@ pub(crate) struct Segment {
     /// Terms of the contract line.
     pub(crate) contract_terms: u32,
     pub(crate) price_book_version: u32,
-    /// Does usage count from zero in it?
+    /// Does its price book version count usage from zero when it takes over?
     pub(crate) resets: bool,
     pub(crate) terms: Terms,
+}
+
+impl Segment {
+    /// Does usage count from zero in it, after another segment? With a new price book version if that says
+    /// so; and with new terms of the contract where the fee is one for the days these are in force.
+    fn starts_over(&self, before: &Self, price: &Price) -> bool {
+        let is_other_version = self.price_book_version != before.price_book_version;
+        let has_other_days = self.contract_terms != before.contract_terms;
+        (is_other_version && self.resets) || (has_other_days && price.is_prorated())
+    }
 }
 
 const _: () = assert!(size_of::<Charge>() == 4 * 64);
@@ -165,9 +175,14 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
-    /// Enters a segment: from here on its price applies.
-    pub(crate) fn enter(&mut self, segment: &Segment, price: &Price) -> Result<(), Overflow> {
-        if segment.resets {
+    /// Enters a segment after another: from here on its price applies.
+    pub(crate) fn enter(
+        &mut self,
+        before: Option<&Segment>,
+        segment: &Segment,
+        price: &Price,
+    ) -> Result<(), Overflow> {
+        if before.is_some_and(|before| segment.starts_over(before, price)) {
             self.usage = Usage::default();
         }
         let priced = price.amount(segment.terms, &self.usage)?;

@@ -107,7 +107,7 @@ impl Charges {
             let segment = self.segments.get(place.segment as usize).ok_or(Overflow)?;
             let price = &rate_at(catalog, segment.rate)?.price;
             let mut total = total;
-            total.enter(segment, price)?;
+            total.enter(self.segments.get(charge.day.segment as usize), segment, price)?;
             total.with_event(aggregation, in_total, price, segment.terms)?
         } else {
             self.fold(catalog, position, Some(&day))?
@@ -245,7 +245,8 @@ impl Charges {
             && let Some(segment) = self.segments.get(charge.day.segment as usize)
         {
             let rate = rate_at(catalog, segment.rate)?;
-            fold.enter(segment, &rate.price)?;
+            let before = last.and_then(|last| self.segments.get(last as usize));
+            fold.enter(before, segment, &rate.price)?;
         }
         Ok(fold)
     }
@@ -269,12 +270,13 @@ impl Charges {
     ) -> Result<Option<u32>, Overflow> {
         let charge = self.charges.get(position as usize).ok_or(Overflow)?;
         let aggregation = aggregation(catalog, charge.key.meter);
-        let mut entered = None;
+        let mut entered: Option<u32> = None;
         for day in days.iter().filter(|day| day.usage.events > 0) {
             let segment = self.segments.get(day.segment as usize).ok_or(Overflow)?;
             let price = &rate_at(catalog, segment.rate)?.price;
             if entered != Some(day.segment) {
-                fold.enter(segment, price)?;
+                let before = entered.and_then(|entered| self.segments.get(entered as usize));
+                fold.enter(before, segment, price)?;
                 entered = Some(day.segment);
             }
             let before = *fold;

@@ -20,8 +20,8 @@ pub const DECOMPRESSION_RATIO_MAX: u64 = 1_000;
 /// Decompressed bytes that are never held against an input.
 pub const DECOMPRESSION_FREE_BYTES: u64 = 64 << 20;
 
-/// Endings of files that hold one event per line.
-const LINE_ENDINGS: [&str; 2] = [".ndjson", ".jsonl"];
+/// Endings of files in a directory that hold usage, or should: a CSV file without a mapping is an error.
+const USAGE_ENDINGS: [&str; 4] = [".ndjson", ".jsonl", ".json", ".csv"];
 
 /// Endings of compressed files, which come after the others.
 const COMPRESSED_ENDINGS: [&str; 3] = [".gz", ".zst", ".zstd"];
@@ -58,7 +58,7 @@ pub enum InputError {
     },
     /// A directory without anything to read.
     #[error(
-        "{0}: the directory holds no .ndjson or .jsonl file (plain, .gz or .zst), and no CSV file that a csv_mapping names"
+        "{0}: the directory holds no .ndjson, .jsonl, .json or .csv file (plain, .gz or .zst), and no other that a csv_mapping names"
     )]
     EmptyDirectory(String),
     /// One file, named twice.
@@ -225,9 +225,8 @@ impl FilePatterns {
     }
 
     fn is_event_file(&self, path: &Path) -> bool {
-        let lines = file_name(path)
-            .is_some_and(|name| LINE_ENDINGS.iter().any(|ending| stem(name).ends_with(ending)));
-        lines || self.mapping_of(path).is_some()
+        let is_usage = |name| USAGE_ENDINGS.iter().any(|ending| stem(name).ends_with(ending));
+        file_name(path).is_some_and(is_usage) || self.mapping_of(path).is_some()
     }
 }
 

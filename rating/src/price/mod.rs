@@ -112,6 +112,12 @@ impl Price {
         }
     }
 
+    /// Is it a fee for the days the contract line is in force?
+    #[must_use]
+    pub const fn is_prorated(&self) -> bool {
+        matches!(&self.model, Model::Flat(flat::Flat { prorate: true, .. }))
+    }
+
     /// Does the amount depend on single events, not on their aggregate alone?
     #[must_use]
     pub fn prices_events(&self) -> bool {
