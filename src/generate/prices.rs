@@ -141,8 +141,7 @@ mod tests {
         let books = PriceBooks::new();
         for meter in 0..METERS {
             let mut models: Vec<String> =
-                (0..5).map(|book| format!("{:?}", books.pricing(book, meter))).collect();
-            models.iter_mut().for_each(|model| model.truncate(7));
+                (0..5).map(|book| format!("{:.7}", format!("{:?}", books.pricing(book, meter)))).collect();
             models.sort();
             models.dedup();
             assert_eq!(models.len(), 5, "{models:?}");
