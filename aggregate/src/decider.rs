@@ -194,7 +194,7 @@ impl Decider {
 
     /// Loads the charges of a run of events, so that the misses overlap.
     fn touch(&self, batch: &EventBatch, events: std::ops::Range<usize>) {
-        let mut aims = [(u32::MAX, Timestamp::MAX); TOUCH_AHEAD];
+        let mut aims = [(u32::MAX, UNKNOWN_ACCOUNT, Timestamp::MAX); TOUCH_AHEAD];
         let first_usage = |event: usize| batch.usages_of(event).start;
         for (aim, event) in aims.iter_mut().zip(events) {
             let account = batch.events.account.get(event).copied().unwrap_or(UNKNOWN_ACCOUNT);
@@ -202,12 +202,14 @@ impl Decider {
                 && let Some(time) = batch.events.time.get(event)
                 && let Some(meter) = batch.usages.meter.get(first_usage(event))
             {
-                *aim = (self.totals.aim(account, *meter), Timestamp::from_micros(*time));
+                *aim = (self.totals.aim(account, *meter), account, Timestamp::from_micros(*time));
             }
         }
-        let charges = aims.iter().fold(0, |sum, (charge, _)| sum ^ self.totals.touch(*charge));
-        let days = aims.iter().fold(0, |sum, (charge, time)| sum ^ self.totals.touch_behind(*charge, *time));
-        std::hint::black_box(charges ^ days);
+        let charges = aims.iter().fold(0, |sum, (charge, ..)| sum ^ self.totals.touch(*charge));
+        let further = aims.iter().fold(0, |sum, (charge, account, time)| {
+            sum ^ self.totals.touch_further(*charge, *account, *time)
+        });
+        std::hint::black_box(charges ^ further);
     }
 
     fn decide_event(

@@ -155,14 +155,18 @@ impl RunningTotals {
         self.charges.charges.get(charge as usize).map_or(0, Charge::touch)
     }
 
-    /// Loads the day behind the newest one of a charge that is touched, where a time belongs there.
+    /// Loads what rating looks at next, after the charge that is touched: the day behind the newest one,
+    /// where a time belongs there, or what the catalog says, where there is no charge yet.
     #[inline]
     #[must_use]
-    pub fn touch_behind(&self, charge: u32, time: Timestamp) -> u64 {
-        let charge = self.charges.charges.get(charge as usize);
-        let late = charge.filter(|charge| time < charge.day_holds.start);
-        let day = late.and_then(|charge| self.charges.days.get(charge.day.next as usize));
-        day.map_or(0, |day| day.usage.events)
+    pub fn touch_further(&self, charge: u32, account: u32, time: Timestamp) -> u64 {
+        match self.charges.charges.get(charge as usize) {
+            None => self.catalog.touch(account),
+            Some(charge) if time < charge.day_holds.start => {
+                self.charges.days.get(charge.day.next as usize).map_or(0, |day| day.usage.events)
+            }
+            Some(_) => 0,
+        }
     }
 
     #[inline]

@@ -16,7 +16,7 @@ use crate::event_batch::{
 };
 use crate::event_parser::{EventParser, ParsedEvent, Token, TokenKind, token};
 use crate::event_time::EventTimeReader;
-use crate::interner::{Interned, Interner};
+use crate::interner::{Aim, Interned, Interner};
 use crate::json::{Fault, canonical_number, skip_space};
 use crate::key_tree::Attribute;
 use crate::keyed_hash::{HashKey, IdentityKey, ValueKind, leaf};
@@ -601,14 +601,19 @@ fn find_accounts(accounts: &Interner, bytes: &[u8], unescaped: &[u8], events: &m
         let start = subject.start as usize;
         (if subject.unescaped { unescaped } else { bytes }, start, start + subject.length as usize)
     };
-    let mut aims = Vec::with_capacity(TOUCH_AHEAD);
+    let mut aims = [Aim::default(); TOUCH_AHEAD];
+    let mut numbers = [0; TOUCH_AHEAD];
     for subjects in events.subject.chunks(TOUCH_AHEAD) {
-        aims.clear();
-        aims.extend(subjects.iter().map(place).map(|(buffer, start, end)| accounts.aim(buffer, start, end)));
-        std::hint::black_box(aims.iter().fold(0, |sum, aim| sum ^ aim.loaded));
-        let numbers = aims.iter().zip(subjects.iter().map(place)).map(|(aim, (buffer, start, _))| {
+        for ((aim, number), subject) in aims.iter_mut().zip(&mut numbers).zip(subjects) {
+            let (buffer, start, end) = place(subject);
+            *aim = accounts.aim(buffer, start, end);
+            *number = accounts.touch(*aim);
+        }
+        let texts = numbers.iter().fold(0, |sum, number| sum ^ accounts.touch_text(*number));
+        std::hint::black_box(texts);
+        events.account.extend(aims.iter().zip(subjects).map(|(aim, subject)| {
+            let (buffer, start, _) = place(subject);
             accounts.find_aimed(*aim, buffer, start).unwrap_or(UNKNOWN_ACCOUNT)
-        });
-        events.account.extend(numbers);
+        }));
     }
 }

@@ -128,9 +128,6 @@ const fn absorb(state: u64, block: u128) -> u64 {
 }
 
 impl Head {
-    /// The empty text.
-    pub(crate) const EMPTY: Self = Self { block: 0, length: 0 };
-
     /// The text between two places. Fastest where sixteen more bytes follow in the buffer.
     #[inline]
     pub(crate) fn of(bytes: &[u8], start: usize, end: usize) -> Self {

@@ -9,7 +9,7 @@ use parquet::schema::types::ColumnDescPtr;
 use super::chunk::{Chunk, RowGroupWriter};
 use super::{delta, hybrid};
 
-/// Rows in a page.
+/// Rows after which a page ends; values appended together are in one page.
 const PAGE_ROWS: usize = 1 << 16;
 
 /// Number of a value that is absent.
@@ -47,51 +47,22 @@ impl TextColumn {
     /// Appends values by their numbers; [`u32::MAX`] is an absent value.
     #[inline]
     pub(crate) fn extend(&mut self, numbers: impl Iterator<Item = u32>) -> Result<()> {
-        for number in numbers {
-            let place = match self.places.get(number as usize) {
-                Some(place) if *place != ABSENT => *place,
-                _ => self.place_of_new(number),
-            };
-            self.page.push(place);
-            if self.page.len() == PAGE_ROWS {
-                self.flush()?;
-            }
-        }
-        Ok(())
+        let Self { places, dictionary, page, .. } = self;
+        page.extend(numbers.map(|number| match places.get(number as usize) {
+            Some(place) if *place != ABSENT => *place,
+            _ => place_of_new(number, places, dictionary),
+        }));
+        if self.page.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
     }
 
     /// Appends a value some times.
     pub(crate) fn repeat(&mut self, number: u32, times: usize) -> Result<()> {
         let place = match self.places.get(number as usize) {
             Some(place) if *place != ABSENT => *place,
-            _ => self.place_of_new(number),
+            _ => place_of_new(number, &mut self.places, &mut self.dictionary),
         };
-        let mut left = times;
-        while left > 0 {
-            let count = left.min(PAGE_ROWS - self.page.len());
-            self.page.resize(self.page.len() + count, place);
-            left -= count;
-            if self.page.len() == PAGE_ROWS {
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn place_of_new(&mut self, number: u32) -> u32 {
-        if number == ABSENT {
-            return ABSENT;
-        }
-        if self.places.len() <= number as usize {
-            self.places.resize((number as usize + 1).next_power_of_two(), ABSENT);
-        }
-        let place = u32::try_from(self.dictionary.len()).unwrap_or(ABSENT);
-        self.dictionary.push(number);
-        if let Some(kept) = self.places.get_mut(number as usize) {
-            *kept = place;
-        }
-        place
+        self.page.resize(self.page.len() + times, place);
+        if self.page.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -148,6 +119,23 @@ impl TextColumn {
     }
 }
 
+/// The place of a number that has none in the dictionary yet.
+#[cold]
+fn place_of_new(number: u32, places: &mut Vec<u32>, dictionary: &mut Vec<u32>) -> u32 {
+    if number == ABSENT {
+        return ABSENT;
+    }
+    if places.len() <= number as usize {
+        places.resize((number as usize + 1).next_power_of_two(), ABSENT);
+    }
+    let place = u32::try_from(dictionary.len()).unwrap_or(ABSENT);
+    dictionary.push(number);
+    if let Some(kept) = places.get_mut(number as usize) {
+        *kept = place;
+    }
+    place
+}
+
 /// Writes the definition levels of a page and takes the absent values out of it; how many there were.
 fn write_levels(page: &mut Vec<u32>, buffer: &mut Vec<u8>) -> u64 {
     let levels: Vec<u32> = page.iter().map(|place| u32::from(*place != ABSENT)).collect();
@@ -195,34 +183,16 @@ impl IntegerColumn {
 
     #[inline]
     pub(crate) fn extend(&mut self, values: impl Iterator<Item = i32>) -> Result<()> {
-        for value in values {
-            let place = match self.last {
-                Some((last, place)) if last == value => place,
-                _ => self.find(value),
-            };
-            self.page.push(place);
-            if self.page.len() == PAGE_ROWS {
-                self.flush()?;
+        let Self { dictionary, last, page, .. } = self;
+        page.extend(values.map(|value| match last {
+            Some((last, place)) if *last == value => *place,
+            _ => {
+                let place = place_of(value, dictionary);
+                *last = Some((value, place));
+                place
             }
-        }
-        Ok(())
-    }
-
-    /// Appends a value some times.
-    pub(crate) fn repeat(&mut self, value: i32, times: usize) -> Result<()> {
-        self.extend(std::iter::repeat_n(value, times))
-    }
-
-    fn find(&mut self, value: i32) -> u32 {
-        // Newest first: days and versions follow each other.
-        let known = self.dictionary.iter().rposition(|known| *known == value);
-        let place = known.unwrap_or_else(|| {
-            self.dictionary.push(value);
-            self.dictionary.len() - 1
-        });
-        let place = u32::try_from(place).unwrap_or(ABSENT);
-        self.last = Some((value, place));
-        place
+        }));
+        if self.page.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -254,6 +224,17 @@ impl IntegerColumn {
     }
 }
 
+/// The place of a value in a dictionary; a new one gets the next.
+fn place_of(value: i32, dictionary: &mut Vec<i32>) -> u32 {
+    // Newest first: days and versions follow each other.
+    let known = dictionary.iter().rposition(|known| *known == value);
+    let place = known.unwrap_or_else(|| {
+        dictionary.push(value);
+        dictionary.len() - 1
+    });
+    u32::try_from(place).unwrap_or(ABSENT)
+}
+
 /// Whole numbers of 64 bits that follow each other closely: times and counts.
 pub(crate) struct LongColumn {
     chunk: Chunk,
@@ -281,13 +262,8 @@ impl LongColumn {
 
     #[inline]
     pub(crate) fn extend(&mut self, values: impl Iterator<Item = i64>) -> Result<()> {
-        for value in values {
-            self.page.push(value);
-            if self.page.len() == PAGE_ROWS {
-                self.flush()?;
-            }
-        }
-        Ok(())
+        self.page.extend(values);
+        if self.page.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
     }
 
     pub(crate) const fn is_nullable(&self) -> bool {
@@ -299,11 +275,8 @@ impl LongColumn {
         for value in values {
             self.levels.push(u32::from(value.is_some()));
             self.page.extend(value);
-            if self.levels.len() == PAGE_ROWS {
-                self.flush()?;
-            }
         }
-        Ok(())
+        if self.levels.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -356,13 +329,8 @@ impl DecimalColumn {
 
     #[inline]
     pub(crate) fn extend(&mut self, values: impl Iterator<Item = i128>) -> Result<()> {
-        for value in values {
-            self.values.page.push(value);
-            if self.values.page.len() == PAGE_ROWS {
-                self.flush()?;
-            }
-        }
-        Ok(())
+        self.values.page.extend(values);
+        if self.values.page.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -521,11 +489,8 @@ impl UuidColumn {
             if let Some(value) = value {
                 self.page.extend_from_slice(value);
             }
-            if self.levels.len() == PAGE_ROWS {
-                self.flush()?;
-            }
         }
-        Ok(())
+        if self.levels.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -582,11 +547,8 @@ impl PlainColumn {
             if let Some(value) = value {
                 put_bytes(value, &mut self.page);
             }
-            if self.levels.len() == PAGE_ROWS {
-                self.flush()?;
-            }
         }
-        Ok(())
+        if self.levels.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -235,7 +235,7 @@ impl Rows<'_> {
 
     pub(crate) fn integer(&mut self, value: i32) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Integer(column)) => column.repeat(value, self.rows)?,
+            Some(Column::Integer(column)) => column.extend(std::iter::repeat_n(value, self.rows))?,
             _ => return Err(mismatch("a 32-bit number")),
         }
         Ok(self)
