@@ -236,7 +236,7 @@ impl EventParser {
         let mut node = ROOT;
         let mut keys = 0;
         loop {
-            let (key_node, value) = match self.tree.find(bytes, at, node) {
+            let (key_node, mut value) = match self.tree.find(bytes, at, node) {
                 Some(found) => found,
                 None => match self.tree.next(plan, bytes, at, node)? {
                     Next::Key(key, value) => (key, value),
@@ -254,7 +254,12 @@ impl EventParser {
             }
             node = key_node;
             let Some(key) = self.tree.get(node) else { return Ok(at) };
-            let first = byte_at(bytes, value);
+            let mut first = byte_at(bytes, value);
+            if first <= b' ' {
+                // The key was met before without a space after its colon.
+                value = skip_space(bytes, value);
+                first = byte_at(bytes, value);
+            }
             if first == b'"' {
                 at = self.event.read_text(bytes, value, key)?;
             } else if first == b'{' && key.leads_to_properties() {
@@ -386,5 +391,46 @@ impl GeneralValue<'_> {
             return Err(too_many_keys(at));
         }
         read_key(self.bytes, at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scan::PADDING;
+
+    #[test]
+    fn spaces_mean_nothing_whatever_was_read_before() {
+        let writings = [
+            r#"{"id":"1","n":[1,{"a":null}],"data":{"x":1,"y":{},"z":{"u":true}}}"#,
+            r#"{"id": "1", "n": [1, {"a": null}], "data": {"x": 1, "y": {}, "z": {"u": true}}}"#,
+            "{ \"id\" :\t\"1\" ,\r\n\"n\":[ 1,{ \"a\" :null } ],\"data\":  { \"x\" :  1 , \"y\":{ } ,\"z\" :{\"u\":true} } }",
+        ];
+        let meter: schemas::meter::Meter = serde_json::from_str(
+            r#"{"id":"m","event_type":"t","aggregation":"sum","value":"$.x","dimensions":{"u":"$.z.u","v":"$.v"}}"#,
+        )
+        .unwrap();
+        let plan = MeteringPlan::new(&[meter]);
+        for first in writings {
+            let mut parser = EventParser::new(&plan, 7);
+            let mut read = |text: &str| {
+                let bytes = [text.as_bytes(), &[0; PADDING]].concat();
+                let end = parser.parse(&plan, &bytes, 0).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
+                assert_eq!(end, text.len(), "{text}");
+                let event = &parser.event;
+                let text_of = |token| String::from_utf8(event.bytes(&bytes, token).to_vec()).unwrap();
+                (
+                    text_of(event.attribute(Attribute::Id)),
+                    text_of(event.slot(0)),
+                    text_of(event.slot(1)),
+                    event.content,
+                )
+            };
+            let expected = read(first);
+            assert_eq!((&*expected.0, &*expected.1, &*expected.2), ("1", "1", "true"));
+            for text in writings.iter().chain(&writings) {
+                assert_eq!(read(text), expected, "{text} after {first}");
+            }
+        }
     }
 }
