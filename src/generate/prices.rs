@@ -142,7 +142,9 @@ mod tests {
         for meter in 0..METERS {
             let mut models: Vec<String> =
                 (0..5).map(|book| format!("{:?}", books.pricing(book, meter))).collect();
-            models.iter_mut().for_each(|model| model.truncate(7));
+            for model in &mut models {
+                model.truncate(7);
+            }
             models.sort();
             models.dedup();
             assert_eq!(models.len(), 5, "{models:?}");
