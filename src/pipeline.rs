@@ -138,7 +138,7 @@ pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
         drop((decided_rx, used_tx, empty_tx));
         let decided = deciding.join().map_err(|_| RunError::StageLost)?;
         written?;
-        Ok::<Finished, RunError>(decided?)
+        decided
     })?;
     finish(plan, progress, output, tables, finished)
 }

@@ -57,11 +57,27 @@ pub(crate) fn show_next_commands(to: &mut impl Write, report: &RunReport, output
     let query =
         |sql: &str| format!("{program} query --data {} {sql}", shell_word(&output.display().to_string()));
     writeln!(to, "Next:")?;
-    writeln!(to, "  {}", query("\"SELECT * FROM revenue\""))?;
+    writeln!(to, "  {}", query("\"SELECT * FROM revenue ORDER BY ALL\""))?;
     if report.quarantine_rows > 0 {
-        writeln!(to, "  {}", query("\"SELECT * FROM quarantine_reasons\""))?;
+        writeln!(to, "  {}", query("\"SELECT * FROM quarantine_reasons ORDER BY rows DESC\""))?;
     }
     writeln!(to, "  {}", query("").trim_end())
+}
+
+/// Shows the commands that run a generated workload.
+///
+/// # Errors
+/// What writing fails with.
+pub(crate) fn next_run(to: &mut impl Write, workload: &Path) -> io::Result<()> {
+    let part = |name: &str| shell_word(&workload.join(name).display().to_string());
+    writeln!(
+        to,
+        "Next:\n  {} run --catalog {} --output {} {}",
+        program(),
+        part("catalog"),
+        part("results"),
+        part("usage")
+    )
 }
 
 /// How this program was called, so that the commands shown work as they are.

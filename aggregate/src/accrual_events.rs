@@ -43,7 +43,7 @@ impl AccrualEvents {
     /// [`AggregateError`] when they cannot be written.
     pub fn append(&mut self, catalog: &Catalog, group: &AccrualGroup) -> Result<(), AggregateError> {
         let overflow = |Overflow| AggregateError::Overflow("accrual");
-        let shared = GroupRecord::new(catalog, group).map_err(overflow)?;
+        let shared = GroupRecord::new(catalog, group, &mut self.buffers).map_err(overflow)?;
         let source = format!("/accrual/{}", shared.entity.id);
         if source != self.source {
             (self.source, self.sequence) = (source, 0);

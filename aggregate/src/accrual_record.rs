@@ -1,6 +1,7 @@
 //! An accrual with what its positions stand for: what both its table and its events are written from.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use ingest::uuid::uuid_text;
 use rating::Overflow;
@@ -46,32 +47,60 @@ pub(crate) struct AccrualRecord<'a> {
     /// Net less exact, in `10^-18`.
     pub(crate) residual: i128,
     pub(crate) id: [u8; 16],
+    /// Where the key is in the buffers.
+    key: Range<usize>,
 }
 
 /// Buffers for keys and contents.
 #[derive(Default)]
 pub(crate) struct RecordBuffers {
-    /// Key of the accrual made last.
-    pub(crate) key: String,
-    /// Accounting period of the accrual made last.
-    pub(crate) accounting_period: String,
+    /// What the keys of the group begin with.
+    prefix: String,
+    /// The keys of the group's accruals so far.
+    keys: String,
     content: Vec<u8>,
 }
 
+impl RecordBuffers {
+    /// The key of an accrual of the group.
+    pub(crate) fn key(&self, record: &AccrualRecord<'_>) -> &str {
+        self.keys.get(record.key.clone()).unwrap_or_default()
+    }
+
+    /// The accounting period of an accrual of the group.
+    pub(crate) fn accounting_period(&self, record: &AccrualRecord<'_>) -> &str {
+        let start = record.key.start + self.prefix.len();
+        self.keys.get(start..start + "2026-10".len()).unwrap_or_default()
+    }
+}
+
 impl<'a> GroupRecord<'a> {
-    pub(crate) fn new(catalog: &'a Catalog, group: &AccrualGroup) -> Result<Self, Overflow> {
+    pub(crate) fn new(
+        catalog: &'a Catalog,
+        group: &AccrualGroup,
+        buffers: &mut RecordBuffers,
+    ) -> Result<Self, Overflow> {
         // Every position was taken from this catalog.
         let line = catalog.lines().get(group.line as usize).ok_or(Overflow)?;
+        let entity = catalog.legal_entities().get(line.legal_entity as usize).ok_or(Overflow)?;
+        let meter = catalog.meters().get(usize::from(group.meter)).ok_or(Overflow)?;
+        let RecordBuffers { prefix, keys, .. } = buffers;
+        prefix.clear();
+        keys.clear();
+        for part in [entity.id.as_str(), line.currency.code(), line.id.as_str(), meter.id.as_str()] {
+            prefix.push_str(part);
+            prefix.push('/');
+        }
         Ok(Self {
             catalog,
             line,
-            entity: catalog.legal_entities().get(line.legal_entity as usize).ok_or(Overflow)?,
-            meter: catalog.meters().get(usize::from(group.meter)).ok_or(Overflow)?,
+            entity,
+            meter,
             billing_period: line.cycle.period_of(Date::from_days(group.period_start)),
         })
     }
 
-    /// The accrual of a day; its key and accounting period are left in the buffers.
+    /// The accrual of a day; its key is kept in the buffers.
     pub(crate) fn day(
         &self,
         day: &'a AccrualDay,
@@ -86,7 +115,7 @@ impl<'a> GroupRecord<'a> {
         let exponent = self.line.currency.exponent();
         let rescale = |to| rescale_rounded(day.net_minor_units, exponent, to, RoundingMode::Floor);
         let net_amount = rescale(ROUNDED_AMOUNT_SCALE)?;
-        self.write_texts(service_day, buffers);
+        let key = write_key(service_day, buffers);
         Ok(AccrualRecord {
             day,
             contract_version: terms.contract_version,
@@ -100,29 +129,9 @@ impl<'a> GroupRecord<'a> {
             ),
             net_amount,
             residual: rescale(AMOUNT_SCALE)?.checked_sub(day.amount.units()).ok_or(Overflow)?,
-            id: content_id(buffers, [terms.contract_version, version.version], day, net_amount),
+            id: content_id(buffers, &key, [terms.contract_version, version.version], day, net_amount),
+            key,
         })
-    }
-
-    fn write_texts(&self, service_day: Date, buffers: &mut RecordBuffers) {
-        let RecordBuffers { key, accounting_period, .. } = buffers;
-        key.clear();
-        for part in [
-            self.entity.id.as_str(),
-            self.line.currency.code(),
-            self.line.id.as_str(),
-            self.meter.id.as_str(),
-        ] {
-            key.push_str(part);
-            key.push('/');
-        }
-        let day_at = key.len();
-        // Writing to a string cannot fail.
-        let _ = write!(key, "{service_day}");
-        accounting_period.clear();
-        accounting_period.push_str(key.get(day_at..day_at + "2026-10".len()).unwrap_or_default());
-        key.push('/');
-        key.push_str(PostingClass::UsageOnDemand.name());
     }
 
     /// The accrual as its wire contract.
@@ -130,7 +139,7 @@ impl<'a> GroupRecord<'a> {
         let AccrualRecord { day, .. } = record;
         let net = Decimal::new(record.net_amount, ROUNDED_AMOUNT_SCALE);
         Accrual {
-            accrual_key: buffers.key.clone(),
+            accrual_key: buffers.key(record).to_owned(),
             revision: FIRST_REVISION,
             accrual_id: uuid_text(&record.id),
             entry_kind: EntryKind::Accrue,
@@ -146,7 +155,7 @@ impl<'a> GroupRecord<'a> {
             service_day: record.service_day,
             service_period_start: record.service_period.0,
             service_period_end: record.service_period.1,
-            service_accounting_period: buffers.accounting_period.clone(),
+            service_accounting_period: buffers.accounting_period(record).to_owned(),
             billing_period_start: self.billing_period.0,
             billing_period_end: self.billing_period.1,
             entity_timezone: self.entity.timezone.clone(),
@@ -184,16 +193,45 @@ impl<'a> GroupRecord<'a> {
     }
 }
 
+/// Appends the key of a day to the keys of its group; where it is.
+fn write_key(service_day: Date, buffers: &mut RecordBuffers) -> Range<usize> {
+    let RecordBuffers { prefix, keys, .. } = buffers;
+    let start = keys.len();
+    keys.push_str(prefix);
+    let (year, month, day) = service_day.ymd();
+    match u32::try_from(year) {
+        Ok(year @ 1000..=9999) => {
+            put_digits(year, 4, keys);
+            keys.push('-');
+            put_digits(month.into(), 2, keys);
+            keys.push('-');
+            put_digits(day.into(), 2, keys);
+        }
+        // Writing to a string cannot fail.
+        _ => drop(write!(keys, "{service_day}")),
+    }
+    keys.push('/');
+    keys.push_str(PostingClass::UsageOnDemand.name());
+    start..keys.len()
+}
+
+fn put_digits(number: u32, places: u32, text: &mut String) {
+    for place in (0..places).rev() {
+        text.push(char::from_digit(number / 10u32.pow(place) % 10, 10).unwrap_or_default());
+    }
+}
+
 /// A UUID (version 8) of the key, the revision and the content: BLAKE3, cut to 128 bits.
 fn content_id(
     buffers: &mut RecordBuffers,
+    key: &Range<usize>,
     versions: [u32; 2],
     day: &AccrualDay,
     net_amount: i128,
 ) -> [u8; 16] {
-    let RecordBuffers { key, content, .. } = buffers;
+    let RecordBuffers { keys, content, .. } = buffers;
     content.clear();
-    content.extend_from_slice(key.as_bytes());
+    content.extend_from_slice(keys.get(key.clone()).unwrap_or_default().as_bytes());
     content.push(0);
     for number in [FIRST_REVISION, versions[0], versions[1]] {
         content.extend_from_slice(&number.to_le_bytes());

@@ -11,7 +11,7 @@ use crate::accrual_record::{AccrualRecord, FIRST_REVISION, GroupRecord, RecordBu
 use crate::accruals::AccrualGroup;
 use crate::error::AggregateError;
 use crate::output::Output;
-use crate::parquet_columns::{Row, TableWriter};
+use crate::parquet_columns::{Rows, TableWriter};
 use crate::rated_usage_table::sum_by_currency;
 
 /// The columns accruals are sorted by, before the days of a billing period.
@@ -54,17 +54,11 @@ impl AccrualTable {
     pub fn append(&mut self, catalog: &Catalog, group: &AccrualGroup) -> Result<(), AggregateError> {
         let Self { table, buffers, totals } = self;
         let overflow = |Overflow| AggregateError::Overflow("accrual");
-        let shared = GroupRecord::new(catalog, group).map_err(overflow)?;
+        let shared = GroupRecord::new(catalog, group, buffers).map_err(overflow)?;
         totals.add(group, shared.line.currency.exponent()).map_err(overflow)?;
-        let mut is_first = true;
-        for day in group.days() {
-            let record = shared.day(day, buffers).map_err(overflow)?;
-            // A row group begins with a row that repeats nothing.
-            let repeats = !is_first && !table.is_at_row_group_start();
-            table.write(|row| write_row(row, &shared, &record, buffers, repeats))?;
-            is_first = false;
-        }
-        Ok(())
+        let records = group.days().iter().map(|day| shared.day(day, buffers));
+        let records = records.collect::<Result<Vec<_>, _>>().map_err(overflow)?;
+        table.write(records.len(), |rows| write_rows(rows, &shared, &records, buffers))
     }
 
     /// Ends the part; what was written.
@@ -122,82 +116,66 @@ impl AccrualTotals {
     }
 }
 
-/// Writes a row. With `repeats` it follows a row of the same group, and repeats what they share.
-fn write_row(
-    row: &mut Row<'_>,
+/// Writes the accruals of a group.
+fn write_rows(
+    rows: &mut Rows<'_>,
     group: &GroupRecord<'_>,
-    record: &AccrualRecord<'_>,
+    records: &[AccrualRecord<'_>],
     buffers: &RecordBuffers,
-    repeats: bool,
 ) -> parquet::errors::Result<()> {
     let GroupRecord { line, entity, meter, .. } = group;
-    let day = record.day;
     let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-    row.text(&buffers.key)?.integer(signed(FIRST_REVISION))?.uuid(&record.id)?;
-    if repeats {
-        row.again(4)?;
-    } else {
-        row.text(EntryKind::Accrue.name())?
-            .text(AccrualState::Provisional.name())?
-            .text(entity.id.as_str())?
-            .text(line.contract.as_str())?;
-    }
-    row.integer(signed(record.contract_version))?;
-    if repeats {
-        row.again(2)?;
-    } else {
-        row.text(line.id.as_str())?.text(meter.id.as_str())?;
-    }
-    row.text(record.price_book.as_str())?
-        .integer(signed(record.price_book_version))?
-        .text(record.price_model.name())?
-        .integer(record.service_day.days())?
-        .long(record.service_period.0.micros())?
-        .long(record.service_period.1.micros())?
-        .text(&buffers.accounting_period)?;
-    if repeats {
-        row.again(3)?;
-    } else {
-        row.integer(group.billing_period.0.days())?
-            .integer(group.billing_period.1.days())?
-            .text(entity.timezone.name())?;
-    }
-    row.long(day.first_event_time)?.long(day.last_event_time)?;
-    if repeats {
-        row.again(1)?;
-    } else {
-        row.text(meter.aggregation.name())?;
-    }
-    row.decimal(day.quantity)?.decimal(day.cumulative_quantity)?;
-    if repeats {
-        row.again(1)?;
-    } else {
-        row.optional_text(meter.unit.as_deref())?;
-    }
-    let tiers = || day.tiers.iter();
-    row.long(i64::try_from(day.event_count).unwrap_or(i64::MAX))?
-        .list(tiers().map(|tier| Some(tier.tier.into())))?
-        .list(tiers().map(|tier| Some(tier.lower_bound)))?
-        .list(tiers().map(|tier| tier.upper_bound))?
-        .list(tiers().map(|tier| Some(tier.quantity)))?
-        .list(tiers().map(|tier| tier.unit_price))?
-        .list(tiers().map(|tier| Some(tier.flat_amount)))?
-        .list(tiers().map(|tier| Some(tier.amount)))?;
-    if repeats {
-        row.again(2)?;
-    } else {
-        row.text(line.currency.code())?.integer(i32::from(line.currency.exponent()))?;
-    }
-    row.decimal(day.cumulative_amount.units())?
-        .decimal(day.amount.units())?
-        .decimal(record.net_amount)?
+    let all = || records.iter();
+    let days = || records.iter().map(|record| record.day);
+    rows.texts(all().map(|record| buffers.key(record)))?
+        .integer(signed(FIRST_REVISION))?
+        .uuids(all().map(|record| &record.id))?
+        .text(EntryKind::Accrue.name())?
+        .text(AccrualState::Provisional.name())?
+        .text(entity.id.as_str())?
+        .text(line.contract.as_str())?
+        .integers(all().map(|record| signed(record.contract_version)))?
+        .text(line.id.as_str())?
+        .text(meter.id.as_str())?
+        .texts(all().map(|record| record.price_book.as_str()))?
+        .integers(all().map(|record| signed(record.price_book_version)))?
+        .texts(all().map(|record| record.price_model.name()))?
+        .integers(all().map(|record| record.service_day.days()))?
+        .longs(all().map(|record| record.service_period.0.micros()))?
+        .longs(all().map(|record| record.service_period.1.micros()))?
+        .texts(all().map(|record| buffers.accounting_period(record)))?
+        .integer(group.billing_period.0.days())?
+        .integer(group.billing_period.1.days())?
+        .text(entity.timezone.name())?
+        .longs(days().map(|day| day.first_event_time))?
+        .longs(days().map(|day| day.last_event_time))?
+        .text(meter.aggregation.name())?
+        .decimals(days().map(|day| day.quantity))?
+        .decimals(days().map(|day| day.cumulative_quantity))?
+        .optional_text(meter.unit.as_deref())?
+        .longs(days().map(|day| i64::try_from(day.event_count).unwrap_or(i64::MAX)))?;
+    write_tiers(rows, records)?;
+    rows.text(line.currency.code())?
+        .integer(i32::from(line.currency.exponent()))?
+        .decimals(days().map(|day| day.cumulative_amount.units()))?
+        .decimals(days().map(|day| day.amount.units()))?
+        .decimals(all().map(|record| record.net_amount))?
         .decimal(0)?
-        .decimal(record.net_amount)?
-        .decimal(record.residual)?;
-    if repeats {
-        row.again(2)?;
-    } else {
-        row.text(entity.rounding.name())?.text(PostingClass::UsageOnDemand.name())?;
-    }
+        .decimals(all().map(|record| record.net_amount))?
+        .decimals(all().map(|record| record.residual))?
+        .text(entity.rounding.name())?
+        .text(PostingClass::UsageOnDemand.name())?;
+    Ok(())
+}
+
+fn write_tiers(rows: &mut Rows<'_>, records: &[AccrualRecord<'_>]) -> parquet::errors::Result<()> {
+    let tiers = || records.iter().map(|record| record.day.tiers.iter());
+    rows.lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.tier.into()))))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.lower_bound))))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| tier.upper_bound)))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.quantity))))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| tier.unit_price)))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.flat_amount))))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.amount))))?;
     Ok(())
 }

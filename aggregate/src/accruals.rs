@@ -15,7 +15,7 @@ use schemas::decimal::power_of_ten;
 use schemas::money::{AMOUNT_SCALE, Amount};
 use schemas::quantity::QUANTITY_SCALE;
 
-use crate::charge::{Day, Fold};
+use crate::charge::{Charge, Day, Fold, NO_DAY};
 use crate::charges::FoldStep;
 use crate::running_totals::RunningTotals;
 
@@ -190,10 +190,15 @@ impl AccrualPlan {
         mut take: impl FnMut(&AccrualGroup) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut maker = Maker::new(totals);
-        for group in self.groups.get(groups).unwrap_or_default() {
-            let charges = self.order.get(group.clone()).unwrap_or_default();
-            maker.make(charges)?;
-            take(&maker.group)?;
+        for groups in self.groups.get(groups).unwrap_or_default().chunks(TOUCH_AHEAD) {
+            for group in groups {
+                maker.aim(self.order.get(group.clone()).unwrap_or_default());
+            }
+            maker.touch();
+            for group in groups {
+                maker.make(self.order.get(group.clone()).unwrap_or_default())?;
+                take(&maker.group)?;
+            }
         }
         Ok(())
     }
@@ -212,9 +217,14 @@ fn ranks<'a, T, K: Ord>(elements: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<u32>
     ranks
 }
 
+/// Groups whose charges and days are loaded ahead.
+const TOUCH_AHEAD: usize = 32;
+
 /// Makes groups one after another in the same buffers.
 struct Maker<'a> {
     totals: &'a RunningTotals,
+    /// Charges aimed at, then the days behind them, each round a day further.
+    aims: Vec<u32>,
     group: AccrualGroup,
     days: Vec<Day>,
     tiers: TierDifference,
@@ -222,11 +232,44 @@ struct Maker<'a> {
 
 impl<'a> Maker<'a> {
     fn new(totals: &'a RunningTotals) -> Self {
-        Self { totals, group: AccrualGroup::default(), days: Vec::new(), tiers: TierDifference::default() }
+        Self {
+            totals,
+            aims: Vec::new(),
+            group: AccrualGroup::default(),
+            days: Vec::new(),
+            tiers: TierDifference::default(),
+        }
+    }
+
+    /// Charges that [`Maker::touch`] will load.
+    fn aim(&mut self, charges: &[u32]) {
+        self.aims.extend_from_slice(charges);
+    }
+
+    /// Loads the charges aimed at and their days, all of a round before the next, so that the misses
+    /// overlap: charges lie in order of appearance, and a charge's days anywhere.
+    fn touch(&mut self) {
+        let charges = &self.totals.charges;
+        let mut loaded = 0;
+        self.aims.retain_mut(|aim| {
+            let charge = charges.charges.get(*aim as usize);
+            loaded ^= charge.map_or(0, Charge::touch);
+            *aim = charge.map_or(NO_DAY, |charge| charge.day.next);
+            *aim != NO_DAY
+        });
+        while !self.aims.is_empty() {
+            self.aims.retain_mut(|aim| {
+                let day = charges.days.get(*aim as usize);
+                loaded ^= day.map_or(0, |day| day.usage.events);
+                *aim = day.map_or(NO_DAY, |day| day.next);
+                *aim != NO_DAY
+            });
+        }
+        std::hint::black_box(loaded);
     }
 
     fn make(&mut self, charges: &[u32]) -> Result<(), Overflow> {
-        let Self { totals, group, days, tiers } = self;
+        let Self { totals, group, days, tiers, .. } = self;
         let key_of = |position: u32| totals.charges.charges.get(position as usize).map(|charge| charge.key);
         let key = charges.first().and_then(|charge| key_of(*charge)).ok_or(Overflow)?;
         group.begin(key.line, key.meter, key.period_start);

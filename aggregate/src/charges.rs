@@ -1,7 +1,7 @@
 //! All charges with their days and segments, and what adding an event to one of them changes.
 
 use rating::Overflow;
-use rating::catalog::Catalog;
+use rating::catalog::{Catalog, Rate};
 use rating::price::Price;
 use schemas::meter::Aggregation;
 use schemas::money::Amount;
@@ -40,7 +40,7 @@ enum DaySlot {
 
 impl Charges {
     /// Opens a charge at the place of its first event; no usage yet.
-    pub(crate) fn open(&mut self, key: ChargeKey, place: Place) -> Option<u32> {
+    pub(crate) fn open(&mut self, key: ChargeKey, legal_entity: u32, place: Place) -> Option<u32> {
         let segment = self.segments.get(place.segment as usize)?;
         let position = u32::try_from(self.charges.len()).ok()?;
         self.charges.push(Charge {
@@ -53,6 +53,7 @@ impl Charges {
             terms: segment.terms,
             rate: segment.rate,
             price_book_version: segment.price_book_version,
+            legal_entity,
             key,
         });
         Some(position)
@@ -99,17 +100,15 @@ impl Charges {
         let day = before.with(add_event(aggregation, &before.usage, in_day)?, time);
         let is_newest_segment = place.segment == charge.day.segment;
         let starts_segment = !is_newest_segment && self.is_after_newest(charge, place.segment);
-        let fold = if is_newest_segment || starts_segment {
-            let mut fold = Fold { usage: charge.usage, base: charge.base, amount: charge.amount };
+        let total = Fold { usage: charge.usage, base: charge.base, amount: charge.amount };
+        let fold = if is_newest_segment {
+            total.with_event(aggregation, in_total, &rate_at(catalog, charge.rate)?.price, charge.terms)?
+        } else if starts_segment {
             let segment = self.segments.get(place.segment as usize).ok_or(Overflow)?;
-            let price = &catalog.rates().get(segment.rate as usize).ok_or(Overflow)?.price;
-            if starts_segment {
-                fold.enter(segment, price)?;
-            }
-            fold.usage = add_event(aggregation, &fold.usage, in_total)?;
-            let priced = price.amount(segment.terms, &fold.usage)?;
-            fold.amount = fold.base.checked_add(priced).map_err(|_| Overflow)?;
-            fold
+            let price = &rate_at(catalog, segment.rate)?.price;
+            let mut total = total;
+            total.enter(segment, price)?;
+            total.with_event(aggregation, in_total, price, segment.terms)?
         } else {
             self.fold(catalog, position, Some(&day))?
         };
@@ -188,6 +187,7 @@ impl Charges {
     fn keep(&mut self, position: u32, slot: DaySlot, day: Day, place: Place, fold: Fold) {
         let next_day = u32::try_from(self.days.len()).unwrap_or(NO_DAY);
         let Some(charge) = self.charges.get_mut(position as usize) else { return };
+        let is_newest_segment = place.segment == charge.day.segment;
         (charge.usage, charge.base, charge.amount) = (fold.usage, fold.base, fold.amount);
         match slot {
             DaySlot::Newest => charge.day = day,
@@ -202,21 +202,24 @@ impl Charges {
             }
             DaySlot::AfterNewest if charge.day.usage.events == 0 => {
                 charge.day = Day { next: charge.day.next, ..day };
-                self.enter(position, place);
+                self.enter(position, place, is_newest_segment);
             }
             DaySlot::AfterNewest => {
                 self.days.push(std::mem::replace(&mut charge.day, Day { next: next_day, ..day }));
-                self.enter(position, place);
+                self.enter(position, place, is_newest_segment);
             }
         }
     }
 
     /// Makes a place the newest of a charge.
-    fn enter(&mut self, position: u32, place: Place) {
-        let segment = self.segments.get(place.segment as usize);
-        if let (Some(charge), Some(segment)) = (self.charges.get_mut(position as usize), segment) {
+    fn enter(&mut self, position: u32, place: Place, is_newest_segment: bool) {
+        let Some(charge) = self.charges.get_mut(position as usize) else { return };
+        charge.day_holds = place.day_holds;
+        if is_newest_segment {
+            return;
+        }
+        if let Some(segment) = self.segments.get(place.segment as usize) {
             charge.holds = segment.holds;
-            charge.day_holds = place.day_holds;
             charge.terms = segment.terms;
             charge.rate = segment.rate;
             charge.price_book_version = segment.price_book_version;
@@ -241,7 +244,7 @@ impl Charges {
         if last != Some(charge.day.segment)
             && let Some(segment) = self.segments.get(charge.day.segment as usize)
         {
-            let rate = catalog.rates().get(segment.rate as usize).ok_or(Overflow)?;
+            let rate = rate_at(catalog, segment.rate)?;
             fold.enter(segment, &rate.price)?;
         }
         Ok(fold)
@@ -269,7 +272,7 @@ impl Charges {
         let mut entered = None;
         for day in days.iter().filter(|day| day.usage.events > 0) {
             let segment = self.segments.get(day.segment as usize).ok_or(Overflow)?;
-            let price = &catalog.rates().get(segment.rate as usize).ok_or(Overflow)?.price;
+            let price = &rate_at(catalog, segment.rate)?.price;
             if entered != Some(day.segment) {
                 fold.enter(segment, price)?;
                 entered = Some(day.segment);
@@ -293,7 +296,13 @@ pub(crate) struct FoldStep<'a> {
     pub(crate) after: Fold,
 }
 
+/// The rate at a position.
+fn rate_at(catalog: &Catalog, rate: u32) -> Result<&Rate, Overflow> {
+    catalog.rates().get(rate as usize).ok_or(Overflow)
+}
+
 /// How a meter aggregates.
+#[inline]
 pub(crate) fn aggregation(catalog: &Catalog, meter: u16) -> Aggregation {
     catalog.meters().get(usize::from(meter)).map_or(Aggregation::Sum, |meter| meter.aggregation)
 }

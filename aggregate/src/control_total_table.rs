@@ -15,7 +15,7 @@ pub fn write_control_totals(output: &Output, totals: &[ControlTotal]) -> Result<
     let mut table = TableWriter::create(output, name, &arrow_schema(), &[], &[])?;
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     for total in totals {
-        table.write(|row| {
+        table.write(1, |row| {
             row.optional_text(total.source.as_deref())?
                 .optional_text(total.event_type.as_deref())?
                 .optional_text(total.month.as_deref())?

@@ -194,17 +194,20 @@ impl Decider {
 
     /// Loads the charges of a run of events, so that the misses overlap.
     fn touch(&self, batch: &EventBatch, events: std::ops::Range<usize>) {
-        let mut aims = [u32::MAX; TOUCH_AHEAD];
+        let mut aims = [(u32::MAX, Timestamp::MAX); TOUCH_AHEAD];
         let first_usage = |event: usize| batch.usages_of(event).start;
         for (aim, event) in aims.iter_mut().zip(events) {
             let account = batch.events.account.get(event).copied().unwrap_or(UNKNOWN_ACCOUNT);
             if account != UNKNOWN_ACCOUNT
+                && let Some(time) = batch.events.time.get(event)
                 && let Some(meter) = batch.usages.meter.get(first_usage(event))
             {
-                *aim = self.totals.aim(account, *meter);
+                *aim = (self.totals.aim(account, *meter), Timestamp::from_micros(*time));
             }
         }
-        std::hint::black_box(aims.iter().fold(0, |sum, aim| sum ^ self.totals.touch(*aim)));
+        let charges = aims.iter().fold(0, |sum, (charge, _)| sum ^ self.totals.touch(*charge));
+        let days = aims.iter().fold(0, |sum, (charge, time)| sum ^ self.totals.touch_behind(*charge, *time));
+        std::hint::black_box(charges ^ days);
     }
 
     fn decide_event(
@@ -287,7 +290,7 @@ impl Decider {
     fn translate(&mut self, decided: &mut DecidedBatch) {
         let DecidedBatch { batch, new_texts, .. } = decided;
         let Some(numbers) = self.decoders.get_mut(batch.decoder) else { return };
-        let mut learn = |texts: &mut Interner, text: &str, new: &mut Vec<Box<str>>| {
+        let learn = |texts: &mut Interner, text: &str, new: &mut Vec<Box<str>>| {
             let interned = texts.intern(text.as_bytes());
             if let Interned::New(_) = interned {
                 new.push(text.into());

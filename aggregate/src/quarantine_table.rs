@@ -134,7 +134,7 @@ impl QuarantineTable {
         let bytes = decided.batch.record(entry.span);
         let kept = bytes.get(..bytes.len().min(QUARANTINED_BYTES_MAX)).unwrap_or_default();
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        self.table.write(|row| {
+        self.table.write(1, |row| {
             row.text(entry.class.name())?
                 .text(entry.reason)?
                 .text(entry.detail)?

@@ -1,7 +1,7 @@
 //! The meters of a catalog, compiled into what the decoder reads from an event of each type.
 
 use schemas::id::DimensionName;
-use schemas::meter::{Aggregation, EventPriceKind, IfMissing, Meter, PropertyPath};
+use schemas::meter::{Aggregation, IfMissing, Meter, PropertyPath};
 use schemas::quantity::EVENT_QUANTITY_INTEGER_DIGITS_MAX;
 
 /// Position of a property path among all paths the meters read.
@@ -59,7 +59,6 @@ pub(crate) struct PropertyTest {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventPricePlan {
     pub(crate) slot: Slot,
-    pub(crate) is: EventPriceKind,
     pub(crate) decimals: u8,
 }
 
@@ -156,11 +155,10 @@ impl MeteringPlan {
             include,
             exclude,
             dimensions,
-            event_price: meter.event_price.as_ref().map(|price| EventPricePlan {
-                slot: self.slot(&price.property),
-                is: price.is,
-                decimals: price.decimals,
-            }),
+            event_price: meter
+                .event_price
+                .as_ref()
+                .map(|price| EventPricePlan { slot: self.slot(&price.property), decimals: price.decimals }),
         }
     }
 

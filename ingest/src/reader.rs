@@ -242,10 +242,12 @@ impl OpenInput {
         let mut length = 0;
         loop {
             let newline = memchr::memchr(b'\n', &self.carry);
-            let read = newline.map_or(self.carry.len(), |newline| newline + 1);
+            let read = newline.unwrap_or(self.carry.len());
             length += read as u64;
             self.carry.drain(..read);
             if newline.is_some() {
+                self.carry.drain(..1);
+                self.offset += 1;
                 self.line += 1;
                 break;
             }

@@ -3,6 +3,7 @@
 //! Everything else is exact. A price book says where a quantity or a proration is rounded and how, a
 //! legal entity how its postings are.
 
+use schemas::decimal::power_of_ten;
 use schemas::price_book::RoundingMode;
 
 use crate::Overflow;
@@ -39,13 +40,8 @@ pub fn divide_rounded(numerator: i128, denominator: i128, mode: RoundingMode) ->
 /// # Errors
 /// [`Overflow`] when the result needs more than 38 digits.
 pub fn rescale_rounded(units: i128, from: u8, to: u8, mode: RoundingMode) -> Result<i128, Overflow> {
-    match from.checked_sub(to) {
-        Some(places) => divide_rounded(units, schemas::decimal::power_of_ten(places).ok_or(Overflow)?, mode),
-        None => {
-            let factor = schemas::decimal::power_of_ten(to.saturating_sub(from)).ok_or(Overflow)?;
-            units.checked_mul(factor).ok_or(Overflow)
-        }
-    }
+    let factor = power_of_ten(from.abs_diff(to)).ok_or(Overflow)?;
+    if from > to { divide_rounded(units, factor, mode) } else { units.checked_mul(factor).ok_or(Overflow) }
 }
 
 #[cfg(test)]

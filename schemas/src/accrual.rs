@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::{amount, date, quantity, rounded_amount, text, timestamp, uuid};
-use crate::currency::Currency;
+use crate::currency::{Currency, MINOR_UNIT_EXPONENT_MAX};
 use crate::date::Date;
 use crate::decimal::Decimal;
 use crate::id::{ContractId, ContractLineId, LegalEntityId, MeterId, PriceBookId};
@@ -23,7 +23,7 @@ use crate::quantity::{Quantity, UnitPrice};
 use crate::time_zone::TimeZone;
 use crate::timestamp::Timestamp;
 
-/// CloudEvents `type` of an accrual.
+/// `CloudEvents` type of an accrual.
 pub const ACCRUAL_EVENT_TYPE: &str = "com.tallybook.usage.accrual.v1";
 
 /// A usage accrual. Field names are wire names; `docs/architecture.md` lists what is still to come.
@@ -32,8 +32,10 @@ pub struct Accrual {
     /// Natural key: legal entity, currency, contract line, meter, service day and posting class.
     pub accrual_key: String,
     /// Revision of the key, 1 for the first.
+    #[schemars(range(min = 1))]
     pub revision: u32,
     /// UUID made from key, revision and content: the same accrual has the same id in every run.
+    #[schemars(extend("format" = "uuid"))]
     pub accrual_id: String,
     /// What kind of entry it is.
     pub entry_kind: EntryKind,
@@ -88,6 +90,7 @@ pub struct Accrual {
     /// ISO 4217 code.
     pub currency: Currency,
     /// Decimal places of the currency's minor unit.
+    #[schemars(range(max = MINOR_UNIT_EXPONENT_MAX))]
     pub minor_unit_exponent: u8,
     /// Exact amount of the billing period up to and including this day.
     pub cumulative_amount_exact: Amount,
@@ -112,9 +115,9 @@ pub struct Accrual {
 pub struct TierAmount {
     /// Position of the tier, from 1; 0 for usage below the first price, as a free allowance.
     pub tier: u32,
-    /// Quantities above this...
+    /// Quantities above this one,
     pub lower_bound: Quantity,
-    /// ...up to and including this; absent for the last tier.
+    /// up to and including this one; absent for the last tier.
     pub upper_bound: Option<Quantity>,
     /// Quantity in the unit that is priced.
     pub quantity: Quantity,

@@ -13,6 +13,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::number_text::{plain_integer, scan};
+
 /// Longest run of digits accepted in one number, before or after the point, exponent excluded.
 pub const NUMBER_DIGITS_MAX: usize = 64;
 
@@ -47,95 +49,6 @@ pub enum DecimalError {
 #[must_use]
 pub const fn power_of_ten(exponent: u8) -> Option<i128> {
     10i128.checked_pow(exponent as u32)
-}
-
-/// The parts of a number's text: sign, significant digits and decimal exponent.
-#[derive(Clone, Copy, Debug)]
-struct Parts {
-    negative: bool,
-    digits: u128,
-    exponent: i64,
-}
-
-/// Reads `-digits.digits e exponent`; leading zeros and a leading `+` are allowed.
-fn scan(text: &[u8]) -> Result<Parts, DecimalError> {
-    let (negative, mut rest) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
-    // `None` once the digits need more room than there is.
-    let mut digits: Option<u128> = Some(0);
-    // Zeros are held back until another digit follows, so `1.000…0` needs no room.
-    let mut zeros_held: u32 = 0;
-    let mut fraction_digits: i64 = 0;
-    let mut exponent: i64 = 0;
-    let mut in_fraction = false;
-    let mut digits_seen = 0usize;
-    let mut part_is_empty = true;
-    while let [byte, tail @ ..] = rest {
-        match byte {
-            b'0'..=b'9' => {
-                digits_seen += 1;
-                if digits_seen > NUMBER_DIGITS_MAX {
-                    return Err(too_long(rest));
-                }
-                part_is_empty = false;
-                fraction_digits += i64::from(in_fraction);
-                if *byte == b'0' {
-                    zeros_held += u32::from(digits != Some(0));
-                } else {
-                    let factor = 10u128.checked_pow(zeros_held + 1);
-                    digits = digits
-                        .and_then(|digits| digits.checked_mul(factor?))
-                        .and_then(|shifted| shifted.checked_add(u128::from(byte - b'0')));
-                    zeros_held = 0;
-                }
-            }
-            b'.' if !in_fraction && !part_is_empty => {
-                in_fraction = true;
-                part_is_empty = true;
-            }
-            b'e' | b'E' if !part_is_empty => {
-                exponent = scan_exponent(tail)?;
-                rest = &[];
-                continue;
-            }
-            _ => return Err(DecimalError::NotANumber),
-        }
-        rest = tail;
-    }
-    if part_is_empty {
-        return Err(DecimalError::NotANumber);
-    }
-    let digits = digits.ok_or(DecimalError::OutOfRange)?;
-    Ok(Parts { negative, digits, exponent: exponent - fraction_digits + i64::from(zeros_held) })
-}
-
-/// A run of digits over the limit is only "too long" when the rest is a number as well.
-fn too_long(rest: &[u8]) -> DecimalError {
-    let numeric = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
-    if rest.iter().all(numeric) { DecimalError::TooLong } else { DecimalError::NotANumber }
-}
-
-fn scan_exponent(text: &[u8]) -> Result<i64, DecimalError> {
-    let (negative, digits) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
-    if digits.is_empty() {
-        return Err(DecimalError::NotANumber);
-    }
-    let mut value: i64 = 0;
-    for byte in digits {
-        if !byte.is_ascii_digit() {
-            return Err(DecimalError::NotANumber);
-        }
-        // Saturating keeps `1e99999999999` a number that is out of range, not a parse failure.
-        value = value.saturating_mul(10).saturating_add(i64::from(byte - b'0')).min(1 << 40);
-    }
-    Ok(if negative { -value } else { value })
 }
 
 impl Decimal {
@@ -267,22 +180,6 @@ impl Decimal {
     }
 }
 
-/// Up to 18 digits and nothing else: what almost every quantity on the hot path is.
-fn plain_integer(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 18 {
-        return None;
-    }
-    let mut value = 0u64;
-    for byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + u64::from(digit);
-    }
-    Some(value)
-}
-
 impl From<i64> for Decimal {
     fn from(value: i64) -> Self {
         Self { mantissa: i128::from(value), scale: 0 }
@@ -381,10 +278,18 @@ macro_rules! decimal_schema {
                 stringify!($type).into()
             }
 
-            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                if generator.contract().is_serialize() {
+                    return schemars::json_schema!({
+                        "description": $description,
+                        "type": "string",
+                        "pattern": r"^-?[0-9]+(\.[0-9]+)?$"
+                    });
+                }
+                // Catalog files are read digit for digit, so a number is as exact as text there.
                 schemars::json_schema!({
                     "description": $description,
-                    "type": ["string", "integer"],
+                    "type": ["string", "number"],
                     "pattern": r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
                 })
             }
@@ -393,7 +298,7 @@ macro_rules! decimal_schema {
 }
 pub(crate) use decimal_schema;
 
-decimal_schema!(Decimal, "Exact decimal number, as a string; an integer is accepted.");
+decimal_schema!(Decimal, "Exact decimal number.");
 
 #[cfg(test)]
 mod tests {

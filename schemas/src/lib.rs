@@ -23,6 +23,7 @@ pub mod id;
 pub mod legal_entity;
 pub mod meter;
 pub mod money;
+mod number_text;
 pub mod period;
 pub mod price_book;
 pub mod quantity;

@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::currency::Currency;
 use crate::id::{DimensionName, MeterId};
+use crate::money::AMOUNT_SCALE;
+use crate::quantity::QUANTITY_SCALE;
 
 /// Decimal places a meter keeps when it does not say.
 pub const METER_DECIMALS_DEFAULT: u8 = 9;
@@ -23,6 +25,7 @@ pub struct Meter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// `type` of the usage events it counts.
+    #[schemars(length(min = 1))]
     pub event_type: String,
     /// How events become a quantity.
     pub aggregation: Aggregation,
@@ -34,6 +37,7 @@ pub struct Meter {
     pub unit: Option<String>,
     /// Decimal places of the quantity, 0 to 12. An event with more is rejected.
     #[serde(default = "default_decimals")]
+    #[schemars(range(max = QUANTITY_SCALE))]
     pub decimals: u8,
     /// Are quantities below zero accepted?
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -107,6 +111,7 @@ pub enum IfMissing {
 }
 
 impl IfMissing {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -144,6 +149,7 @@ pub struct EventPrice {
     pub currency: Currency,
     /// Decimal places it may have, 0 to 18.
     #[serde(default = "default_decimals")]
+    #[schemars(range(max = AMOUNT_SCALE))]
     pub decimals: u8,
 }
 

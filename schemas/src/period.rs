@@ -149,9 +149,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_day_is_in_one_period(anchor in -10_000i32..40_000, day in -10_000i32..40_000, which in 0..3) {
+        fn every_day_is_in_one_period(anchor in -10_000i32..40_000, day in -10_000i32..40_000, which in 0usize..3) {
             let intervals = [BillingInterval::Month, BillingInterval::Quarter, BillingInterval::Year];
-            let interval = intervals[which as usize];
+            let interval = intervals[which];
             let cycle = BillingCycle { interval, anchor: Date::from_days(anchor) };
             let (start, end) = cycle.period_of(Date::from_days(day));
             prop_assert!(start.days() <= day && day < end.days());

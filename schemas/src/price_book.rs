@@ -12,7 +12,7 @@ use crate::currency::Currency;
 use crate::decimal::Decimal;
 use crate::effective_time::EffectiveTime;
 use crate::id::{DimensionName, MeterId, PriceBookId};
-use crate::quantity::{Quantity, UnitPrice};
+use crate::quantity::{QUANTITY_SCALE, Quantity, UnitPrice};
 
 /// A price book.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -195,6 +195,7 @@ pub struct UnitConversion {
     pub rounding: Option<RoundingMode>,
     /// Decimal places the result is rounded to; 0 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = QUANTITY_SCALE))]
     pub decimals: Option<u8>,
     /// Name of the unit that is priced.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -68,7 +68,8 @@ impl Serialize for Quantity {
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = Decimal::deserialize(deserializer)?;
-        Self::from_decimal(number).map_err(|error| de::Error::custom(format!("{number} has {error}")))
+        Self::from_decimal(number)
+            .map_err(|error| de::Error::custom(format!("{number} does not fit: {error}")))
     }
 }
 

@@ -30,7 +30,9 @@ pub struct QuarantineRecord {
     pub offset: u64,
     /// Length in bytes.
     pub length: u64,
-    /// The bytes, or the first of them where there are too many to keep.
+    /// The bytes, or the first of them where there are too many to keep. Base64 in JSON.
+    #[serde(with = "base64_text")]
+    #[schemars(with = "String", extend("contentEncoding" = "base64"))]
     pub bytes: Vec<u8>,
     /// `source`, where it could be read.
     pub source: Option<String>,
@@ -44,6 +46,22 @@ pub struct QuarantineRecord {
     pub event_time: Option<Timestamp>,
     /// The meter whose usage could not be priced.
     pub meter_id: Option<String>,
+}
+
+/// Bytes as base64 text with padding, so that events in any encoding survive JSON.
+mod base64_text {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(&text).map_err(|error| de::Error::custom(format!("bytes are not base64: {error}")))
+    }
 }
 
 /// Why an event is in quarantine.

@@ -1,4 +1,4 @@
-//! The usage event: a CloudEvents 1.0 event in JSON, whose `data` carries what was used.
+//! The usage event: a `CloudEvents` 1.0 event in JSON, whose `data` carries what was used.
 //!
 //! `(source, id)` is the event's identity (DEDUP-1); `subject` is the account; `time` is when it was
 //! used. Every other attribute is content: the same identity with other content is a conflict.
@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
+use crate::id::ID_BYTES_MAX;
 use crate::timestamp::Timestamp;
 
-/// Media type, and the type name in catalogs of schemas.
+/// Version of `CloudEvents`; the only one accepted.
 pub const SPECVERSION: &str = "1.0";
 
 /// Attributes that may differ between two attempts to send the same event.
@@ -34,19 +36,24 @@ pub const EVENT_TIME_MIN: Timestamp = Timestamp::from_micros(0);
 /// First event time no longer accepted: 2100-01-01T00:00:00Z.
 pub const EVENT_TIME_END: Timestamp = Timestamp::from_micros(4_102_444_800_000_000);
 
-/// A usage event.
+/// A usage event, as it is sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageEvent {
-    /// CloudEvents version, `1.0`.
+    /// Version of `CloudEvents`.
+    #[schemars(extend("const" = SPECVERSION))]
     pub specversion: String,
     /// Identity within the source.
+    #[schemars(length(min = 1, max = ID_BYTES_MAX))]
     pub id: String,
     /// Who produced the event.
+    #[schemars(length(min = 1, max = ID_BYTES_MAX))]
     pub source: String,
     /// What kind of usage; meters select by it.
     #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = ID_BYTES_MAX))]
     pub event_type: String,
     /// The account that used something.
+    #[schemars(length(min = 1, max = ID_BYTES_MAX))]
     pub subject: String,
     /// When it was used.
     pub time: Timestamp,
@@ -56,23 +63,51 @@ pub struct UsageEvent {
     /// URI of the schema of `data`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataschema: Option<String>,
-    /// Share of events that were sent. Anything but 1 is refused: sampled usage is no usage.
+    /// One in how many events was sent. Anything but 1 is refused: sampled usage is no usage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("const" = 1))]
     pub sampledrate: Option<u32>,
+    /// When the sender recorded the event, for senders that keep two times. Tells nothing of the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recordedtime: Option<Timestamp>,
+    /// W3C trace the event was sent in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// Vendor part of the trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
     /// What was used: the properties meters read. Quantities are numbers, or numbers as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<BTreeMap<String, Property>>,
+    /// Other attributes of the event, such as `correlationid`, `sequence` or `partitionkey`. They are
+    /// content, and nothing reads them.
+    #[serde(flatten)]
+    pub extensions: BTreeMap<String, Extension>,
 }
 
-/// A property of an event's data: any JSON value.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The value of an extension attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Property {
+pub enum Extension {
     /// A truth value.
     Bool(bool),
     /// A whole number.
-    Integer(i64),
-    /// Text; also the exact form of a decimal number.
+    Integer(i32),
+    /// Text, also the form of times, URIs and bytes.
+    Text(String),
+}
+
+/// A property of an event's data: any JSON value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Property {
+    /// No value; as if the property were not there.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A number. Ingest keeps every digit; other readers may keep 15.
+    Number(Number),
+    /// Text; also the form of a decimal number that every reader keeps exactly.
     Text(String),
     /// A list.
     List(Vec<Property>),

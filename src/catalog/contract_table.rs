@@ -85,7 +85,7 @@ pub(super) fn read_parquet(input: &File, file: &Arc<str>, loader: &mut Loader) {
         };
         for row in 0..batch.num_rows() {
             let value = |column: usize| {
-                let texts = columns.get(column).map(|column| column.as_string::<i32>());
+                let texts = columns.get(column).map(AsArray::as_string::<i32>);
                 texts.filter(|texts| texts.is_valid(row)).map_or("", |texts| texts.value(row))
             };
             table.row(value, 0, loader);

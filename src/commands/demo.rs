@@ -20,7 +20,18 @@ macro_rules! example {
 }
 
 /// The files of the example.
-const FILES: &[(&str, &[u8])] = &[];
+const FILES: [(&str, &[u8]); 10] = [
+    example!("README.md"),
+    example!("NOTICE"),
+    example!("catalog/contracts.yaml"),
+    example!("catalog/csv_mappings.yaml"),
+    example!("catalog/legal_entities.yaml"),
+    example!("catalog/meters.yaml"),
+    example!("catalog/price_books.yaml"),
+    example!("usage/AzureLLMInferenceTrace_code.csv"),
+    example!("usage/AzureLLMInferenceTrace_conv.csv"),
+    example!("usage/cached-tokens-sample.ndjson"),
+];
 
 /// Unpacks the demo and runs it.
 ///
@@ -38,7 +49,7 @@ pub fn demo(arguments: &DemoArguments) -> Result<()> {
     if !json && !quiet {
         writeln!(
             stdout(),
-            "An hour of real LLM requests of two customers, counted in tokens and priced; unpacked to {}\n",
+            "One hour of real LLM requests, as the token usage of two customers. Its files are in {}\n",
             directory.display()
         )?;
     }

@@ -1,11 +1,12 @@
 //! The answer to a query, as a table for people or as CSV or NDJSON for programs.
 
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
 use console::Term;
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::csv::WriterBuilder;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::json::LineDelimitedWriter;
@@ -29,11 +30,11 @@ pub async fn show(to: &mut impl Write, mut rows: SendableRecordBatchStream, form
             let mut writer = WriterBuilder::new().with_header(true).build(&mut *to);
             let mut is_empty = true;
             while let Some(batch) = rows.next().await {
-                writer.write(&batch?)?;
+                writer.write(&flat(&batch?)?)?;
                 is_empty = false;
             }
             if is_empty {
-                writer.write(&RecordBatch::new_empty(rows.schema()))?;
+                writer.write(&flat(&RecordBatch::new_empty(rows.schema()))?)?;
             }
         }
         RowFormat::Ndjson => {
@@ -86,7 +87,7 @@ async fn show_table(to: &mut impl Write, mut rows: SendableRecordBatchStream) ->
 /// One line per row.
 fn as_table(schema: &SchemaRef, rows: &[Vec<String>]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header(schema.fields().iter().map(|field| field.name().clone()));
     for row in rows {
         table.add_row(row.clone());
@@ -107,6 +108,24 @@ fn as_record(schema: &SchemaRef, row: &[String]) -> Table {
         table.add_row([field.name(), value]);
     }
     table
+}
+
+/// A batch whose lists and structures are texts, which is all that CSV can hold.
+fn flat(batch: &RecordBatch) -> Result<RecordBatch> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
+        let is_nested = field.data_type().is_nested();
+        let column = if is_nested { as_text(column)? } else { Arc::clone(column) };
+        Ok((field.name().clone(), column))
+    });
+    Ok(RecordBatch::try_from_iter(columns.collect::<Result<Vec<_>>>()?)?)
+}
+
+fn as_text(column: &ArrayRef) -> Result<ArrayRef> {
+    let options = FormatOptions::default();
+    let formatter = ArrayFormatter::try_new(column, &options)?;
+    let texts = (0..column.len()).map(|row| formatter.value(row).try_to_string());
+    Ok(Arc::new(StringArray::from_iter_values(texts.collect::<Result<Vec<_>, _>>()?)))
 }
 
 /// The values of a batch as text, row by row; decimals without the zeros that say nothing.

@@ -128,7 +128,7 @@ where
     T::Native: ArrowNativeTypeOp,
 {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for value in values.iter().flat_map(|values| values.as_primitive::<T>()).flatten() {
+        for value in values.iter().flat_map(AsArray::as_primitive::<T>).flatten() {
             self.sum = add::<T>(self.sum, value)?;
             self.values += 1;
         }
@@ -136,7 +136,7 @@ where
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for value in values.iter().flat_map(|values| values.as_primitive::<T>()).flatten() {
+        for value in values.iter().flat_map(AsArray::as_primitive::<T>).flatten() {
             self.sum = self.sum.sub_checked(value).or_else(|_| overflow())?;
             self.values = self.values.saturating_sub(1);
         }
@@ -266,7 +266,7 @@ where
 
 /// An array of sums; an error where one has more digits than its type.
 fn to_array<T: ArrowPrimitiveType>(sums: Vec<Option<T::Native>>, data_type: &DataType) -> Result<ArrayRef> {
-    let array = PrimitiveArray::<T>::from_iter(sums).with_data_type(data_type.clone());
+    let array = sums.into_iter().collect::<PrimitiveArray<T>>().with_data_type(data_type.clone());
     let array: ArrayRef = Arc::new(array);
     let fits = match data_type {
         DataType::Decimal32(precision, _) => {

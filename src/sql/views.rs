@@ -11,7 +11,7 @@ pub struct View {
 }
 
 /// All views: the tables of a run first, then what an analyst asks first.
-pub const VIEWS: [View; 10] = [
+pub const VIEWS: [View; 11] = [
     View {
         name: "rated_usage",
         shows: "one row per event and meter, with its exact amount",
@@ -41,8 +41,7 @@ pub const VIEWS: [View; 10] = [
                      sum(event_count) AS events, sum(metered_quantity) AS quantity,
                      sum(net_amount_exact) AS amount_exact, sum(delta_amount) AS amount_to_post
               FROM files.accruals
-              GROUP BY service_accounting_period, legal_entity_id, currency, meter_id
-              ORDER BY month, legal_entity_id, currency, meter_id",
+              GROUP BY service_accounting_period, legal_entity_id, currency, meter_id",
     },
     View {
         name: "daily_revenue",
@@ -50,8 +49,7 @@ pub const VIEWS: [View; 10] = [
         sql: "SELECT service_day, legal_entity_id, currency, sum(event_count) AS events,
                      sum(net_amount_exact) AS amount_exact, sum(delta_amount) AS amount_to_post
               FROM files.accruals
-              GROUP BY service_day, legal_entity_id, currency
-              ORDER BY service_day, legal_entity_id, currency",
+              GROUP BY service_day, legal_entity_id, currency",
     },
     View {
         name: "account_revenue",
@@ -72,16 +70,14 @@ pub const VIEWS: [View; 10] = [
                            unnest(tier_breakdown) AS part
                     FROM files.accruals)
               GROUP BY price_book_id, price_book_version, meter_id, price_model, currency,
-                       part.tier, part.lower_bound, part.upper_bound, part.unit_price
-              ORDER BY price_book_id, price_book_version, meter_id, tier, unit_price",
+                       part.tier, part.lower_bound, part.upper_bound, part.unit_price",
     },
     View {
         name: "quarantine_reasons",
         shows: "rows in quarantine by reason, with one of them as an example",
         sql: "SELECT class, reason, count(*) AS rows, min(detail) AS example
               FROM files.quarantine
-              GROUP BY class, reason
-              ORDER BY rows DESC, class, reason",
+              GROUP BY class, reason",
     },
     View {
         name: "conservation",
@@ -91,7 +87,20 @@ pub const VIEWS: [View; 10] = [
                      sum(rejected) AS rejected, sum(voided) AS voided,
                      sum(received - rated - unrated - duplicate - conflict - rejected - voided) AS missing
               FROM files.control_totals
-              GROUP BY source, event_type, month
-              ORDER BY source, event_type, month",
+              GROUP BY source, event_type, month",
+    },
+    View {
+        name: "reconciliation",
+        shows: "exact amounts rated and accrued; missing is 0, or something is wrong",
+        sql: "SELECT contract_line_id, meter_id, currency, billing_period_start,
+                     sum(rated) AS rated, sum(accrued) AS accrued, sum(rated) - sum(accrued) AS missing
+              FROM (SELECT contract_line_id, meter_id, currency, billing_period_start,
+                           amount AS rated, arrow_cast(0, 'Decimal128(38, 18)') AS accrued
+                    FROM files.rated_usage
+                    UNION ALL
+                    SELECT contract_line_id, meter_id, currency, billing_period_start,
+                           arrow_cast(0, 'Decimal128(38, 18)'), net_amount_exact
+                    FROM files.accruals)
+              GROUP BY contract_line_id, meter_id, currency, billing_period_start",
     },
 ];

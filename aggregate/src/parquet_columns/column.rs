@@ -60,6 +60,24 @@ impl TextColumn {
         Ok(())
     }
 
+    /// Appends a value some times.
+    pub(crate) fn repeat(&mut self, number: u32, times: usize) -> Result<()> {
+        let place = match self.places.get(number as usize) {
+            Some(place) if *place != ABSENT => *place,
+            _ => self.place_of_new(number),
+        };
+        let mut left = times;
+        while left > 0 {
+            let count = left.min(PAGE_ROWS - self.page.len());
+            self.page.resize(self.page.len() + count, place);
+            left -= count;
+            if self.page.len() == PAGE_ROWS {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
     #[cold]
     fn place_of_new(&mut self, number: u32) -> u32 {
         if number == ABSENT {
@@ -190,10 +208,9 @@ impl IntegerColumn {
         Ok(())
     }
 
-    /// Appends the value of the row before once more.
-    pub(crate) fn again(&mut self) -> Result<()> {
-        let last = self.last.map(|(value, _)| value);
-        self.extend(last.into_iter())
+    /// Appends a value some times.
+    pub(crate) fn repeat(&mut self, value: i32, times: usize) -> Result<()> {
+        self.extend(std::iter::repeat_n(value, times))
     }
 
     fn find(&mut self, value: i32) -> u32 {
@@ -273,15 +290,20 @@ impl LongColumn {
         Ok(())
     }
 
-    /// Appends a value of a nullable column.
-    pub(crate) fn push(&mut self, value: Option<i64>) -> Result<()> {
-        self.levels.push(u32::from(value.is_some()));
-        self.page.extend(value);
-        if self.levels.len() == PAGE_ROWS { self.flush() } else { Ok(()) }
-    }
-
     pub(crate) const fn is_nullable(&self) -> bool {
         self.is_nullable
+    }
+
+    /// Appends values of a nullable column.
+    pub(crate) fn extend_optional(&mut self, values: impl Iterator<Item = Option<i64>>) -> Result<()> {
+        for value in values {
+            self.levels.push(u32::from(value.is_some()));
+            self.page.extend(value);
+            if self.levels.len() == PAGE_ROWS {
+                self.flush()?;
+            }
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {

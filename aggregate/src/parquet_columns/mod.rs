@@ -12,4 +12,4 @@ mod table;
 
 pub(crate) use chunk::RowGroupWriter;
 pub(crate) use column::{DecimalColumn, IntegerColumn, LongColumn, PlainColumn, TextColumn, UuidColumn};
-pub(crate) use table::{Row, TableWriter, begin_file, parquet_error};
+pub(crate) use table::{Rows, TableWriter, begin_file, parquet_error};

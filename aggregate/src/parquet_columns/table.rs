@@ -1,4 +1,4 @@
-//! A table whose rows are written value by value, in the order of its columns.
+//! A table whose rows are written some at a time, column by column, in the order of its columns.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::column::{
 use crate::error::AggregateError;
 use crate::output::{Output, OutputFile, write_error};
 
-/// Rows of a row group.
+/// Rows of a row group, about: rows that are written together are not parted.
 const ROW_GROUP_ROWS: u64 = 1 << 20;
 
 /// Begins a Parquet file of a schema, sorted by these columns.
@@ -69,7 +69,7 @@ pub(crate) struct TableWriter {
 
 /// A column of any kind.
 enum Column {
-    /// Texts, numbered as they come; the text of the row before is kept.
+    /// Texts, numbered as they come; the text given last is kept.
     Text {
         column: TextColumn,
         texts: Interner,
@@ -103,24 +103,21 @@ impl TableWriter {
         Ok(Self { file, path, columns, rows: 0 })
     }
 
-    /// Is the next row the first of its row group?
-    pub(crate) const fn is_at_row_group_start(&self) -> bool {
-        self.rows == 0
-    }
-
-    /// Writes a row: `fill` gives a value to each column, in order.
+    /// Writes rows: `fill` gives values to each column, in order. Rows written together are in one row
+    /// group.
     pub(crate) fn write(
         &mut self,
-        fill: impl FnOnce(&mut Row<'_>) -> Result<()>,
+        rows: usize,
+        fill: impl FnOnce(&mut Rows<'_>) -> Result<()>,
     ) -> std::result::Result<(), AggregateError> {
-        let mut row = Row { columns: self.columns.iter_mut() };
-        let filled = fill(&mut row).and_then(|()| match row.columns.next() {
+        let mut block = Rows { columns: self.columns.iter_mut(), rows };
+        let filled = fill(&mut block).and_then(|()| match block.columns.next() {
             None => Ok(()),
             Some(_) => Err(mismatch("a row that ends early")),
         });
         let ended = filled.and_then(|()| {
-            self.rows += 1;
-            if self.rows == ROW_GROUP_ROWS { self.end_row_group() } else { Ok(()) }
+            self.rows += rows as u64;
+            if self.rows >= ROW_GROUP_ROWS { self.end_row_group() } else { Ok(()) }
         });
         ended.map_err(|error| parquet_error(&self.path, error))
     }
@@ -191,58 +188,46 @@ fn mismatch(what: &str) -> ParquetError {
     ParquetError::General(format!("{what} does not fit the table's schema"))
 }
 
-/// A row that is being written: every call gives the next column its value.
-pub(crate) struct Row<'a> {
+/// Rows that are being written: every call gives the next column its values, one for all rows or one
+/// for each.
+pub(crate) struct Rows<'a> {
     columns: std::slice::IterMut<'a, Column>,
+    rows: usize,
 }
 
-impl Row<'_> {
+impl Rows<'_> {
     pub(crate) fn text(&mut self, text: &str) -> Result<&mut Self> {
         self.optional_text(Some(text))
     }
 
     pub(crate) fn optional_text(&mut self, text: Option<&str>) -> Result<&mut Self> {
-        match (self.columns.next(), text) {
-            (Some(Column::Text { column, last, .. }), None) => {
-                *last = None;
-                column.extend(std::iter::once(u32::MAX))?;
+        match self.columns.next() {
+            Some(Column::Text { column, texts, last }) => {
+                let number = text.map_or(u32::MAX, |text| number(text, texts, last));
+                column.repeat(number, self.rows)?;
             }
-            (Some(Column::Text { column, texts, last }), Some(text)) => {
-                let number = match last {
-                    Some((known, number)) if **known == *text => *number,
-                    _ => {
-                        let number = texts.intern(text.as_bytes()).number();
-                        *last = Some((text.into(), number));
-                        number
-                    }
-                };
-                column.extend(std::iter::once(number))?;
+            Some(Column::Plain(column)) => {
+                column.extend(std::iter::repeat_n(text.map(str::as_bytes), self.rows))?;
             }
-            (Some(Column::Plain(column)), text) => column.extend(std::iter::once(text.map(str::as_bytes)))?,
             _ => return Err(mismatch("a text")),
         }
         Ok(self)
     }
 
-    /// The next columns, this many, repeat the row before; the text columns and numbers of 32 bits
-    /// among them.
-    pub(crate) fn again(&mut self, columns: usize) -> Result<&mut Self> {
-        for _ in 0..columns {
-            match self.columns.next() {
-                Some(Column::Text { column, last, .. }) => {
-                    let number = last.as_ref().map_or(u32::MAX, |(_, number)| *number);
-                    column.extend(std::iter::once(number))?;
-                }
-                Some(Column::Integer(column)) => column.again()?,
-                _ => return Err(mismatch("a repeated value")),
+    pub(crate) fn texts<'a>(&mut self, values: impl Iterator<Item = &'a str>) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Text { column, texts, last }) => {
+                column.extend(values.map(|text| number(text, texts, last)))?;
             }
+            Some(Column::Plain(column)) => column.extend(values.map(|text| Some(text.as_bytes())))?,
+            _ => return Err(mismatch("texts")),
         }
         Ok(self)
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Plain(column)) => column.extend(std::iter::once(Some(bytes)))?,
+            Some(Column::Plain(column)) => column.extend(std::iter::repeat_n(Some(bytes), self.rows))?,
             _ => return Err(mismatch("bytes")),
         }
         Ok(self)
@@ -250,47 +235,85 @@ impl Row<'_> {
 
     pub(crate) fn integer(&mut self, value: i32) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Integer(column)) => column.extend(std::iter::once(value))?,
+            Some(Column::Integer(column)) => column.repeat(value, self.rows)?,
             _ => return Err(mismatch("a 32-bit number")),
         }
         Ok(self)
     }
 
+    pub(crate) fn integers(&mut self, values: impl Iterator<Item = i32>) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Integer(column)) => column.extend(values)?,
+            _ => return Err(mismatch("32-bit numbers")),
+        }
+        Ok(self)
+    }
+
     pub(crate) fn long(&mut self, value: i64) -> Result<&mut Self> {
-        self.optional_long(Some(value))
+        self.longs(std::iter::repeat_n(value, self.rows))
+    }
+
+    pub(crate) fn longs(&mut self, values: impl Iterator<Item = i64>) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Long(column)) if column.is_nullable() => column.extend_optional(values.map(Some))?,
+            Some(Column::Long(column)) => column.extend(values)?,
+            _ => return Err(mismatch("64-bit numbers")),
+        }
+        Ok(self)
     }
 
     pub(crate) fn optional_long(&mut self, value: Option<i64>) -> Result<&mut Self> {
-        match (self.columns.next(), value) {
-            (Some(Column::Long(column)), value) if column.is_nullable() => column.push(value)?,
-            (Some(Column::Long(column)), Some(value)) => column.extend(std::iter::once(value))?,
+        match self.columns.next() {
+            Some(Column::Long(column)) if column.is_nullable() => {
+                column.extend_optional(std::iter::repeat_n(value, self.rows))?
+            }
             _ => return Err(mismatch("a 64-bit number")),
         }
         Ok(self)
     }
 
     pub(crate) fn decimal(&mut self, value: i128) -> Result<&mut Self> {
+        self.decimals(std::iter::repeat_n(value, self.rows))
+    }
+
+    pub(crate) fn decimals(&mut self, values: impl Iterator<Item = i128>) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Decimal(column)) => column.extend(std::iter::once(value))?,
-            _ => return Err(mismatch("a decimal")),
+            Some(Column::Decimal(column)) => column.extend(values)?,
+            _ => return Err(mismatch("decimals")),
         }
         Ok(self)
     }
 
-    pub(crate) fn uuid(&mut self, value: &[u8; 16]) -> Result<&mut Self> {
+    pub(crate) fn uuids<'a>(&mut self, values: impl Iterator<Item = &'a [u8; 16]>) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Uuid(column)) => column.extend(std::iter::once(Some(value)))?,
-            _ => return Err(mismatch("a UUID")),
+            Some(Column::Uuid(column)) => column.extend(values.map(Some))?,
+            _ => return Err(mismatch("UUIDs")),
         }
         Ok(self)
     }
 
-    /// One member of the structs in a list.
-    pub(crate) fn list(&mut self, values: impl Iterator<Item = Option<i128>>) -> Result<&mut Self> {
+    /// One member of the structs in the rows' lists.
+    pub(crate) fn lists<L: Iterator<Item = Option<i128>>>(
+        &mut self,
+        lists: impl Iterator<Item = L>,
+    ) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::List(column)) => column.push(values)?,
-            _ => return Err(mismatch("a list")),
+            Some(Column::List(column)) => lists.into_iter().try_for_each(|list| column.push(list))?,
+            _ => return Err(mismatch("lists")),
         }
         Ok(self)
+    }
+}
+
+/// The number of a text of a column.
+#[inline]
+fn number(text: &str, texts: &mut Interner, last: &mut Option<(Box<str>, u32)>) -> u32 {
+    match last {
+        Some((known, number)) if **known == *text => *number,
+        _ => {
+            let number = texts.intern(text.as_bytes()).number();
+            *last = Some((text.into(), number));
+            number
+        }
     }
 }

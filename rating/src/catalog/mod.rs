@@ -6,6 +6,8 @@
 
 mod compile;
 mod documents;
+#[cfg(test)]
+mod tests;
 
 use schemas::csv_mapping::CsvMapping;
 use schemas::currency::Currency;
@@ -179,6 +181,7 @@ impl Catalog {
     }
 
     /// Ids of the accounts, by position.
+    #[must_use]
     pub fn accounts(&self) -> impl ExactSizeIterator<Item = &AccountId> {
         self.accounts.iter().map(|account| &account.id)
     }

@@ -17,3 +17,59 @@ pub(crate) fn line(quantity: i128, beyond: i128) -> Result<TierLine, Overflow> {
     let free = quantity.checked_sub(beyond).ok_or(Overflow)?;
     Ok(TierLine { tier: 0, unit_price: Some(0), ..TierLine::whole(free, 0) })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::price::example::Example;
+
+    #[test]
+    fn the_first_units_of_the_period_cost_nothing() {
+        let rate = json!({ "model": "per_unit", "unit_price": "2", "free_quantity": "10" });
+        Example::new(rate, 1).check(&[
+            ("-3", "0"),
+            ("0", "0"),
+            ("9.9", "0"),
+            ("10", "0"),
+            ("10.1", "0.2"),
+            ("25", "30"),
+        ]);
+    }
+
+    #[test]
+    fn packages_begin_after_the_free_quantity() {
+        // 7 free units are no multiple of the package of 5.
+        let rate = json!({
+            "model": "package",
+            "package_size": "5",
+            "package_price": "1",
+            "free_quantity": "7"
+        });
+        Example::new(rate, 0).check(&[("7", "0"), ("8", "1"), ("12", "1"), ("13", "2")]);
+    }
+
+    #[test]
+    fn tiers_count_what_is_beyond_the_free_quantity() {
+        let rate = json!({ "model": "volume", "free_quantity": "5", "tiers": [
+            { "up_to": "15", "unit_price": "10" },
+            { "up_to": null, "unit_price": "5" }
+        ] });
+        Example::new(rate, 0).check(&[("5", "0"), ("20", "150"), ("21", "80")]);
+    }
+
+    #[test]
+    fn the_conversion_and_its_rounding_come_first() {
+        // 2,500 bytes are 3 kB, of which 1 is free: 2, not the 1.5 of the bytes beyond 1,000.
+        let rate = json!({
+            "model": "per_unit",
+            "unit_price": "10",
+            "free_quantity": "1",
+            "convert": { "operation": "divide", "factor": "1000", "rounding": "ceiling" }
+        });
+        let example = Example::new(rate, 0);
+        example.check(&[("1", "0"), ("1000", "0"), ("1001", "10"), ("2500", "20")]);
+        let shares = example.shares("2500");
+        assert_eq!(shares, [(0, "1".to_owned(), "0".to_owned()), (1, "2".to_owned(), "20".to_owned())]);
+    }
+}

@@ -7,6 +7,8 @@
 mod basis_points;
 mod compile;
 mod dynamic;
+#[cfg(test)]
+mod example;
 mod flat;
 mod free_allowance;
 mod graduated;
@@ -196,7 +198,7 @@ impl Price {
             Model::Stairstep(stairstep) => stairstep.breakdown(quantity, lines)?,
             Model::PerUnit(per_unit) => lines.push(per_unit.line(quantity)?),
             Model::Matrix(_) => {
-                lines.push(per_unit::PerUnit::new(terms.constant, self.unit()).line(quantity)?)
+                lines.push(per_unit::PerUnit::new(terms.constant, self.unit()).line(quantity)?);
             }
             _ => {
                 let amount = self.amount(terms, usage)?.units();

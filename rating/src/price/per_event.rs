@@ -31,3 +31,31 @@ impl PerEvent {
         self.fee.checked_mul(i128::from(events)).ok_or(Overflow)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fee_comes_before_the_bounds() {
+        let cases = [
+            // share, fee, minimum, maximum, amount
+            (100, 0, None, None, 100),
+            (100, 30, None, None, 130),
+            (10, 30, Some(50), None, 50),
+            (20, 30, Some(50), None, 50),
+            (21, 30, Some(50), None, 51),
+            (980, 30, None, Some(1_000), 1_000),
+            (970, 30, None, Some(1_000), 1_000),
+            (969, 30, None, Some(1_000), 999),
+            (0, 0, Some(50), Some(50), 50),
+            (-100, 30, None, Some(1_000), -70),
+        ];
+        for (share, fee, minimum, maximum, amount) in cases {
+            let per_event = PerEvent { fee, minimum, maximum };
+            assert_eq!(per_event.amount(share), Ok(amount), "{per_event:?} of {share}");
+        }
+        assert_eq!(PerEvent { fee: 3, ..PerEvent::default() }.fees(4), Ok(12));
+        assert_eq!(PerEvent { fee: i128::MAX, ..PerEvent::default() }.amount(1), Err(Overflow));
+    }
+}

@@ -26,3 +26,46 @@ impl PerUnit {
         Ok(TierLine { unit_price, ..TierLine::whole(quantity, self.amount(quantity)?) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::price::example::{Example, meter, refused};
+
+    #[test]
+    fn quantity_times_unit_price() {
+        let cases: &[(u8, &str, &str, &str)] = &[
+            // decimals, unit price, quantity, amount
+            (0, "10", "0", "0"),
+            (0, "10", "5", "50"),
+            (0, "10", "-3", "-30"),
+            (0, "0.015", "1234567", "18518.505"),
+            (0, "0.000000000000000001", "1", "0.000000000000000001"),
+            (12, "0.000001", "0.000000000001", "0.000000000000000001"),
+            (9, "0.114", "0.001388889", "0.000158333346"),
+            (0, "0", "1000", "0"),
+        ];
+        for (decimals, unit_price, quantity, amount) in cases {
+            let rate = json!({ "model": "per_unit", "unit_price": unit_price });
+            Example::new(rate, *decimals).check(&[(quantity, amount)]);
+        }
+    }
+
+    #[test]
+    fn a_product_that_could_be_inexact_is_refused() {
+        // Decimal places of the price and of the quantity, 18 together.
+        let rate = |price: &str| json!({ "model": "per_unit", "unit_price": price });
+        assert_eq!(refused(rate("0.0000001"), meter(12)), ["unit_price"]);
+        assert_eq!(refused(rate("0.0000001"), meter(11)), [""; 0]);
+        assert_eq!(refused(rate("-1"), meter(0)), ["unit_price"]);
+        assert_eq!(refused(json!({ "model": "per_unit" }), meter(0)), ["unit_price"]);
+    }
+
+    #[test]
+    fn an_amount_that_does_not_fit_is_an_error() {
+        let example = Example::new(json!({ "model": "per_unit", "unit_price": "1" }), 0);
+        let usage = example.event("1000000000000000000000");
+        assert!(example.price.amount(super::super::Terms::default(), &usage).is_err());
+    }
+}

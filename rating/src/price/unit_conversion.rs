@@ -109,14 +109,9 @@ mod tests {
     #[test]
     fn conversions() {
         // division?, factor, decimals, rounded to, quantity, result and its decimals
-        let cases: &[(
-            bool,
-            &str,
-            u8,
-            Option<(u8, RoundingMode)>,
-            i128,
-            Result<(i128, u8), ConversionFault>,
-        )] = &[
+        type Case =
+            (bool, &'static str, u8, Option<(u8, RoundingMode)>, i128, Result<(i128, u8), ConversionFault>);
+        let cases: &[Case] = &[
             (false, "1.5", 1, None, 42, Ok((630, 2))),
             (true, "1000", 0, None, 1_247, Ok((1_247, 3))),
             (true, "1000", 0, Some((0, Ceiling)), 1_400, Ok((2, 0))),

@@ -35,3 +35,65 @@ impl Volume {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::price::example::Example;
+
+    fn tiers(at_zero: bool) -> Value {
+        json!({
+            "model": "volume",
+            "flat_amount_at_zero": at_zero,
+            "tiers": [
+                { "up_to": "100", "unit_price": "10", "flat_amount": "5" },
+                { "up_to": "200", "unit_price": "9" },
+                { "up_to": null, "unit_price": "8" }
+            ]
+        })
+    }
+
+    #[test]
+    fn one_tier_prices_everything() {
+        Example::new(tiers(false), 2).check(&[
+            ("0", "0"),
+            ("0.01", "5.1"),
+            ("99", "995"),
+            ("100", "1005"),
+            ("100.01", "900.09"),
+            ("101", "909"),
+            ("200", "1800"),
+            ("201", "1608"),
+            // Below zero there is no tier: a credit at the first price, without its flat amount.
+            ("-5", "-50"),
+        ]);
+        Example::new(tiers(true), 2).check(&[("0", "5"), ("-5", "-50")]);
+    }
+
+    #[test]
+    fn crossing_a_bound_can_take_back_more_than_it_adds() {
+        // Before, after, and what an event between them is rated at: the cliff at 100.
+        let cases = [("99", "100", "10"), ("100", "101", "-91"), ("105", "99", "45"), ("90", "110", "90")];
+        let rate = json!({ "model": "volume", "tiers": [
+            { "up_to": "100", "unit_price": "10" },
+            { "up_to": "200", "unit_price": "9" },
+            { "up_to": null, "unit_price": "8" }
+        ] });
+        let example = Example::new(rate, 0);
+        for (before, after, expected) in cases {
+            let f = |quantity: &str| {
+                example.price.amount(super::super::Terms::default(), &example.event(quantity)).unwrap()
+            };
+            assert_eq!(f(after).checked_sub(f(before)).unwrap().to_string(), expected, "{before} to {after}");
+        }
+    }
+
+    #[test]
+    fn the_line_is_that_of_the_tier() {
+        let example = Example::new(tiers(false), 0);
+        assert_eq!(example.shares("150"), [(2, "150".to_owned(), "1350".to_owned())]);
+        assert_eq!(example.shares("-5"), [(1, "-5".to_owned(), "-50".to_owned())]);
+        assert!(example.shares("0").is_empty());
+    }
+}

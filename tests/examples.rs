@@ -1,0 +1,112 @@
+//! The examples, against totals that were worked out without the program.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Workplace, query, shortest};
+
+#[test]
+fn the_demo_gives_the_exact_totals_of_its_example() {
+    let place = Workplace::new();
+    let called = place.call(&["demo", "--json", "--quiet"]);
+    assert_eq!(called.code, 0, "{}", called.stderr);
+    let expected = example("llm-tokens").join("expected.json");
+    check(&serde_json::from_str(&called.stdout).unwrap(), &place.path("tallybook-demo/results"), &expected);
+    // A second demo replaces the first.
+    let again = place.call(&["demo"]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stdout.contains("85.67525422") && again.stdout.contains("query --data"));
+}
+
+#[test]
+fn llm_tokens_have_their_exact_totals() {
+    check_example("llm-tokens");
+}
+
+#[test]
+fn the_cloud_bill_has_its_exact_totals() {
+    check_example("cloud-bill");
+}
+
+#[test]
+fn every_row_of_the_cloud_bill_costs_what_the_bill_says() {
+    let place = Workplace::new();
+    run_example(&place, "cloud-bill");
+    let mut reader = csv::Reader::from_path(example("cloud-bill").join("list_cost.csv")).unwrap();
+    let mut expected: Vec<Vec<String>> =
+        reader.records().map(|row| row.unwrap().iter().map(shortest).collect()).collect();
+    expected.retain(|row| row[2] != "0");
+    assert_eq!(expected.len(), 618);
+    let mut rated = place.query(
+        "SELECT event_id, meter_id, arrow_cast(amount, 'Decimal128(38, 10)') FROM rated_usage
+         WHERE amount <> 0",
+    );
+    rated.sort();
+    expected.sort();
+    assert_eq!(rated, expected);
+}
+
+#[test]
+fn every_price_model_has_its_exact_totals() {
+    check_example("price-models");
+}
+
+fn example(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
+}
+
+fn run_example(place: &Workplace, name: &str) -> Value {
+    let example = example(name);
+    let [catalog, usage] = ["catalog", "usage"].map(|part| example.join(part).display().to_string());
+    let called = place.call(&["run", "--quiet", "--json", "--catalog", &catalog, &usage]);
+    assert_eq!(called.code, 0, "{}", called.stderr);
+    serde_json::from_str(&called.stdout).unwrap()
+}
+
+fn check_example(name: &str) {
+    let place = Workplace::new();
+    let report = run_example(&place, name);
+    check(&report, &place.path("results"), &example(name).join("expected.json"));
+}
+
+/// Holds a report and its tables against the expected totals.
+fn check(report: &Value, results: &Path, expected: &Path) {
+    let expected: Value = serde_json::from_slice(&std::fs::read(expected).unwrap()).unwrap();
+    let counts = [
+        "received",
+        "rated",
+        "unrated",
+        "duplicate",
+        "conflict",
+        "rejected",
+        "rejected_by_reason",
+        "unrated_by_reason",
+    ];
+    for count in counts {
+        assert_eq!(report[count], expected[count], "{count}");
+    }
+    let amounts: Vec<_> = report["amounts"].as_array().unwrap().iter().collect();
+    let expected_amounts = expected["amounts"].as_object().unwrap();
+    assert_eq!(amounts.len(), expected_amounts.len());
+    for amount in amounts {
+        let of_currency = &expected_amounts[amount["currency"].as_str().unwrap()];
+        for kind in ["exact", "posted"] {
+            let both = [amount, of_currency].map(|amounts| shortest(amounts[kind].as_str().unwrap()));
+            assert_eq!(both[0], both[1], "{kind} {amount}");
+        }
+    }
+    let lines = query(
+        results,
+        "SELECT contract_line_id, meter_id, sum(metered_quantity), sum(net_amount_exact), sum(delta_amount)
+         FROM accruals GROUP BY 1, 2 ORDER BY 1, 2",
+    );
+    let expected_lines = expected["lines"].as_array().unwrap().iter().map(|line| {
+        ["contract_line", "meter", "quantity", "exact", "posted"]
+            .map(|field| shortest(line[field].as_str().unwrap()))
+            .to_vec()
+    });
+    assert_eq!(lines, expected_lines.collect::<Vec<_>>());
+    assert_eq!(query(results, "SELECT * FROM reconciliation WHERE missing <> 0"), Vec::<Vec<String>>::new());
+    assert_eq!(query(results, "SELECT * FROM conservation WHERE missing <> 0"), Vec::<Vec<String>>::new());
+}

@@ -1,0 +1,22 @@
+//! End to end: the program as a user runs it, on real files.
+//!
+//! One binary with a module per subject, because each binary links DataFusion again.
+
+#![allow(
+    clippy::expect_used,
+    clippy::format_push_string,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod bad_catalog;
+mod bad_input;
+mod command_line;
+mod every_model;
+mod examples;
+mod interrupted;
+mod order;
+mod sql;
+mod support;
+mod workload;
