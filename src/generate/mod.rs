@@ -228,8 +228,8 @@ mod tests {
         let report = generate(&plan(30_000, 1, output.clone()), |_| ()).unwrap();
         let truth = report.truth;
         assert_eq!(report.files, 1);
-        let usage = fs::read_to_string(output.join("usage/events-00000.ndjson")).unwrap();
-        let lines = usage.lines().count() as u64;
+        let usage = fs::read(output.join("usage/events-00000.ndjson")).unwrap();
+        let lines = usage.split_inclusive(|byte| *byte == b'\n').count() as u64;
         assert_eq!((truth.received, truth.bytes), (lines, usage.len() as u64));
         let outcomes = truth.rated + truth.unrated + truth.duplicate + truth.conflict + truth.rejected;
         assert_eq!(outcomes, 30_000);
