@@ -39,6 +39,13 @@ pub struct Input {
     pub mapping: Option<usize>,
 }
 
+impl Input {
+    /// Its name without directories, by which `file_and_line` knows its rows.
+    pub(crate) fn file_name(&self) -> &str {
+        self.path.as_deref().and_then(file_name).unwrap_or(&self.name)
+    }
+}
+
 /// Why an input cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
@@ -78,13 +85,13 @@ pub enum InputError {
     /// A mapping that is not in the catalog.
     #[error("there is no csv_mapping \"{0}\" in the catalog")]
     UnknownMapping(CsvMappingId),
-    /// A CSV file without the columns its mapping reads.
+    /// A CSV file whose first row is no header for its mapping.
     #[error("{name}: {error}")]
-    MissingColumn {
+    Header {
         /// The file.
         name: String,
-        /// The column.
-        error: crate::csv_rows::MissingColumn,
+        /// What is wrong with it.
+        error: crate::csv_rows::HeaderError,
     },
     /// It cannot be opened or read.
     #[error("{name}: {error} (after {offset} bytes)")]
