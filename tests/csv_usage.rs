@@ -1,5 +1,7 @@
 //! Usage in CSV: what is no header is refused, and no row is lost without a word.
 
+use std::fs;
+
 use crate::support::{Called, Workplace};
 
 const CATALOG: &str = "
@@ -29,6 +31,16 @@ id: usage
 files: ['usage*.csv']
 source: {value: usage}
 event_id: file_and_line
+type: {value: tokens}
+subject: {column: customer}
+time: {column: at, timezone: UTC}
+data: {tokens: tokens}
+---
+kind: csv_mapping
+id: with-ids
+files: ['ids*.csv']
+source: {value: ids}
+event_id: {column: id}
 type: {value: tokens}
 subject: {column: customer}
 time: {column: at, timezone: UTC}
@@ -104,4 +116,20 @@ fn lines_that_end_with_carriage_returns_lose_no_row() {
     } else {
         refused(&place, &["usage.csv"], &["usage.csv: ", "carriage return", "save the file with line feeds"]);
     }
+}
+
+#[test]
+fn files_whose_rows_share_their_names_are_refused_before_the_run() {
+    let place = place();
+    for name in ["a/usage.csv", "b/usage.csv", "a/usage.csv.gz", "b/ids.csv", "a/ids.csv", "b/usage-2.csv"] {
+        place.write(name, usage());
+    }
+    let same = ["file_and_line", "usage.csv", "rename one", "event_id"];
+    refused(&place, &["a/usage.csv", "b/usage.csv"], &same);
+    refused(&place, &["*/usage.csv"], &same);
+    refused(&place, &["a", "b/usage-2.csv"], &["a/usage.csv and a/usage.csv.gz", "rename one"]);
+    refused(&place, &["--csv-mapping", "usage", "a/ids.csv", "b/ids.csv"], &["rename one"]);
+    // Rows that have ids are known by them.
+    fs::write(place.path("b/ids.csv"), usage().replace("1,a", "2,a")).unwrap();
+    assert_eq!(received(&run(&place, &["a/ids.csv", "b/ids.csv", "b/usage.csv", "b/usage-2.csv"])), 4);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use glob::Pattern;
-use schemas::csv_mapping::CsvMapping;
+use schemas::csv_mapping::{CsvEventId, CsvMapping};
 use schemas::id::CsvMappingId;
 
 /// What stands for standard input on the command line.
@@ -74,6 +74,16 @@ pub enum InputError {
         /// First name.
         first: String,
         /// Second name.
+        second: String,
+    },
+    /// Two files whose rows would share their identities.
+    #[error(
+        "{first} and {second} have one name, by which file_and_line knows their rows: rename one, or let event_id name a column"
+    )]
+    SameRows {
+        /// First file.
+        first: String,
+        /// Second file.
         second: String,
     },
     /// No input at all.
@@ -166,6 +176,7 @@ pub fn find_inputs(
         return Err(InputError::NoInput);
     }
     refuse_repeats(&inputs)?;
+    refuse_shared_rows(&inputs, mappings)?;
     Ok(inputs)
 }
 
@@ -204,6 +215,22 @@ fn refuse_repeats(inputs: &[Input]) -> Result<(), InputError> {
         let identity = input.path.as_ref().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
         if let Some(first) = seen.insert(identity, &input.name) {
             return Err(InputError::GivenTwice { first: first.to_owned(), second: input.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses files whose rows `file_and_line` cannot tell apart. A file and its compressed form are
+/// refused as well: they hold the same rows twice.
+fn refuse_shared_rows(inputs: &[Input], mappings: &[CsvMapping]) -> Result<(), InputError> {
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    for input in inputs {
+        let mapping = input.mapping.and_then(|mapping| mappings.get(mapping));
+        if mapping.is_none_or(|mapping| mapping.event_id != CsvEventId::FileAndLine) {
+            continue;
+        }
+        if let Some(first) = seen.insert(stem(input.file_name()), &input.name) {
+            return Err(InputError::SameRows { first: first.to_owned(), second: input.name.clone() });
         }
     }
     Ok(())
