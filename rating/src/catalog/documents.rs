@@ -1,7 +1,7 @@
 //! Catalog documents with the places they came from, and the problems found in them.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use schemas::contract::Contract;
@@ -82,7 +82,7 @@ pub struct Located<T> {
 pub struct Origin {
     /// The file's name.
     pub file: Arc<str>,
-    /// Line of the document's beginning, from 1; 0 where the file has no lines.
+    /// Line of the document's beginning, from 1; the row, of a table without lines; 0 for the whole file.
     pub line: u64,
 }
 
@@ -111,6 +111,15 @@ impl fmt::Display for Origin {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}: {}; {}", self.origin, self.path, self.message, self.mend)
+        let problem = format!("{}: {}: {}; {}", self.origin, self.path, self.message, self.mend);
+        // Names may hold anything; a problem is one line.
+        for character in problem.chars() {
+            if character.is_control() {
+                write!(formatter, "{}", character.escape_default())?;
+            } else {
+                formatter.write_char(character)?;
+            }
+        }
+        Ok(())
     }
 }
