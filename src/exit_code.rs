@@ -10,9 +10,12 @@
 //! | 5 | the output cannot be written |
 //! | 6 | a query failed |
 
+use std::io::{self, Write, stderr};
+
 use aggregate::error::AggregateError;
 use datafusion::error::DataFusionError;
 use ingest::input::InputError;
+use schemas::printable::printable;
 
 use crate::catalog::CatalogError;
 use crate::generate::GenerateError;
@@ -42,7 +45,7 @@ pub fn of(error: &anyhow::Error) -> u8 {
     if error.is::<DataFusionError>() || error.is::<NoResults>() {
         return QUERY;
     }
-    if error.is::<GenerateError>() || error.is::<std::io::Error>() {
+    if error.is::<GenerateError>() || error.is::<io::Error>() {
         return OUTPUT;
     }
     match error.downcast_ref::<RunError>() {
@@ -56,16 +59,35 @@ fn of_aggregate(error: &AggregateError) -> u8 {
     if error.is_storage() { OUTPUT } else { FAILED }
 }
 
+/// Most problems of a catalog that are shown; who mends them sees the others then.
+const PROBLEMS_SHOWN_MAX: usize = 1_000;
+
 /// Shows an error on standard error: every problem of a catalog on a line of its own.
 pub fn explain(error: &anyhow::Error) {
+    // Where nobody listens, the exit code says it.
+    let _ = write_explanation(&mut stderr().lock(), error);
+}
+
+fn write_explanation(to: &mut impl Write, error: &anyhow::Error) -> io::Result<()> {
     if let Some(CatalogError::Problems(problems)) = error.downcast_ref() {
-        for problem in problems {
-            eprintln!("{problem}");
+        for problem in problems.iter().take(PROBLEMS_SHOWN_MAX) {
+            writeln!(to, "{problem}")?;
+        }
+        if let Some(more @ 1..) = problems.len().checked_sub(PROBLEMS_SHOWN_MAX) {
+            writeln!(to, "and {more} more")?;
         }
     }
     if let Some(error) = error.downcast_ref::<DataFusionError>() {
-        eprintln!("error: {}", error.strip_backtrace());
-        return;
+        // Errors of a query have lines of their own.
+        let text = error.strip_backtrace();
+        let lines: Vec<_> = text.lines().map(printable).collect();
+        return writeln!(to, "error: {}", lines.join("\n"));
     }
-    eprintln!("error: {error:#}");
+    // What has a place in the file system says so; what has none is standard output.
+    let place = if is_of_no_place(error) { "standard output: " } else { "" };
+    writeln!(to, "error: {place}{}", printable(&format!("{error:#}")))
+}
+
+fn is_of_no_place(error: &anyhow::Error) -> bool {
+    error.is::<io::Error>() && error.chain().len() == 1
 }

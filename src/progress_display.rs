@@ -1,7 +1,7 @@
 //! Shows how far a run is, on standard error: a line for every stage that ends, and on a terminal a
 //! bar with rate and remaining time for the stage that runs.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -75,7 +75,8 @@ impl Lines<'_> {
         let stages = self.progress.stages();
         while let Some([(stage, began), (_, ended)]) = stages.get(self.ended..self.ended + 2) {
             let line = self.line(*stage, ended.duration_since(*began));
-            self.bar.suspend(|| eprintln!("{line}"));
+            // A line that nobody sees is no reason to end.
+            let _ = self.bar.suspend(|| writeln!(stderr(), "{line}"));
             self.ended += 1;
         }
         if let Some((stage, began)) = stages.last() {

@@ -233,3 +233,14 @@ fn a_file_that_cannot_be_read_is_one_problem() {
     let broken = format!("{sellers}\n]");
     assert_eq!(problems(&[("a.yaml", &broken), ("c.yaml", rest)]).len(), 1);
 }
+
+/// Many problems end, and one that holds what would write to a terminal is one line.
+#[test]
+fn problems_are_lines_that_a_person_can_read() {
+    let place = Workplace::with_catalog(&"{kind: \"voucher\\e[2J\\n\", id: v}\n---\n".repeat(3_000));
+    let called = place.call(&["check", "catalog"]);
+    assert_eq!((called.code, called.stderr.lines().count()), (3, 1_002));
+    assert!(called.stderr.lines().next().unwrap().contains("voucher"), "{}", called.stderr);
+    assert!(!called.stderr.contains('\u{1b}'));
+    assert!(called.stderr.ends_with("and 2000 more\nerror: the catalog has 3000 problems\n"));
+}

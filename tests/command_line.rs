@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::support::{Workplace, called, event};
+use crate::support::{Called, Workplace, called, event};
 
 pub(crate) const CATALOG: &str = "
 kind: legal_entity
@@ -192,6 +192,50 @@ fn accrual_events_are_cloud_events() {
     assert_eq!(event["type"], "com.tallybook.usage.accrual.v1");
     assert_eq!(event["data"]["net_amount_exact"], "0.05");
     assert_eq!(event["data"]["accrual_id"], event["id"]);
+}
+
+/// Calls the program with a shell around it.
+fn shell(place: &Workplace, script: &str) -> Called {
+    let script = script.replace("tallybook", env!("CARGO_BIN_EXE_tallybook"));
+    let output =
+        std::process::Command::new("bash").args(["-c", &script]).current_dir(place.path("")).output();
+    called(&output.unwrap())
+}
+
+#[test]
+fn output_that_nobody_takes_is_5_and_a_reader_that_goes_is_no_error() {
+    let place = place();
+    place.run(&["good.ndjson"]);
+    let full = "error: standard output: No space left on device (os error 28)\n";
+    for command in [
+        "check catalog",
+        "run -q -c catalog -o other good.ndjson",
+        "query 'SELECT 1'",
+        "query --format csv 'SELECT 1'",
+        "query --format ndjson 'SELECT 1'",
+    ] {
+        let called = shell(&place, &format!("tallybook {command} > /dev/full"));
+        assert_eq!((called.code, &*called.stderr), (5, full), "{command}");
+    }
+    for format in ["table", "csv", "ndjson"] {
+        let numbers = "SELECT * FROM generate_series(1, 300000)";
+        let script =
+            format!("tallybook query --format {format} '{numbers}' | head -1; exit ${{PIPESTATUS[0]}}");
+        let called = shell(&place, &script);
+        assert_eq!((called.code, &*called.stderr), (0, ""), "{format}");
+    }
+    // What went wrong is in the exit code, where it cannot be said.
+    assert_eq!(shell(&place, "tallybook check nowhere 2> /dev/full").code, 3);
+    assert_eq!(shell(&place, "tallybook run -c catalog -o third good.ndjson 2> /dev/full").code, 0);
+}
+
+#[test]
+fn queries_that_are_no_text_are_an_input_error() {
+    let place = place();
+    place.run(&["good.ndjson"]);
+    let called = shell(&place, r"printf '\xff' | tallybook query");
+    assert_eq!(called.code, 4);
+    assert!(called.stderr.starts_with("error: standard input: "), "{}", called.stderr);
 }
 
 fn compressed(text: &str) -> Vec<u8> {

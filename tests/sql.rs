@@ -148,3 +148,14 @@ fn what_cannot_be_answered_is_explained() {
         assert!(called.stderr.contains(message), "{}", called.stderr);
     }
 }
+
+#[test]
+fn what_events_hold_does_nothing_to_a_terminal() {
+    let place = Workplace::with_catalog(CATALOG);
+    place.write("events.ndjson", "no event \u{1b}[2J \u{202e}\n");
+    place.run(&["events.ndjson"]);
+    let called = place.call(&["query", "SELECT record FROM quarantine"]);
+    assert!(called.stdout.contains(r"no event \u{1b}[2J \u{202e}"), "{}", called.stdout);
+    // Programs get what is there.
+    assert_eq!(place.query("SELECT record FROM quarantine"), [["no event \u{1b}[2J \u{202e}"]]);
+}

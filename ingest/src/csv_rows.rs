@@ -2,6 +2,7 @@
 
 use schemas::csv_mapping::{CsvEventId, CsvField, CsvMapping, EpochUnit};
 use schemas::decimal::Decimal;
+use schemas::printable::printable;
 use schemas::quarantine::RejectReason;
 use schemas::time_zone::TimeZone;
 use schemas::timestamp::Timestamp;
@@ -115,8 +116,7 @@ pub(crate) fn read_header(bytes: &[u8], delimiter: u8) -> Result<Vec<String>, He
 
 /// Names of columns for a message, as many as a person reads.
 fn shown(header: &[String]) -> String {
-    let name =
-        |name: &String| name.chars().take(NAME_SHOWN_MAX).flat_map(char::escape_debug).collect::<String>();
+    let name = |name: &String| printable(&name.chars().take(NAME_SHOWN_MAX).collect::<String>()).into_owned();
     let shown = header.iter().take(NAMES_SHOWN_MAX).map(name).collect::<Vec<_>>().join(", ");
     match header.len().checked_sub(NAMES_SHOWN_MAX) {
         Some(more @ 1..) => format!("{shown} and {more} more"),

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::printable::is_control_or_bidirectional;
+
 /// Longest identifier, in bytes.
 pub const ID_BYTES_MAX: usize = 256;
 
@@ -41,11 +43,6 @@ pub fn check_id(text: &str) -> Result<(), IdError> {
         return Err(IdError::ControlCharacter);
     }
     Ok(())
-}
-
-fn is_control_or_bidirectional(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 macro_rules! id {

@@ -26,6 +26,7 @@ pub mod money;
 mod number_text;
 pub mod period;
 pub mod price_book;
+pub mod printable;
 pub mod quantity;
 pub mod quarantine;
 pub mod rated_usage;

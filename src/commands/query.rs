@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read, stdin, stdout};
 
 use anyhow::Result;
+use ingest::input::InputError;
 
 use crate::command_line::QueryArguments;
 use crate::sql::prompt::Prompt;
@@ -20,7 +21,8 @@ pub fn query(arguments: &QueryArguments) -> Result<()> {
         None if stdin().is_terminal() => return Prompt::new(&runtime, session).run(),
         None => {
             let mut text = String::new();
-            stdin().read_to_string(&mut text)?;
+            let read = stdin().read_to_string(&mut text);
+            read.map_err(|error| InputError::Read { name: "standard input".to_owned(), offset: 0, error })?;
             text
         }
     };

@@ -1,6 +1,6 @@
 //! The answer to a query, as a table for people or as CSV or NDJSON for programs.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -13,6 +13,7 @@ use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
+use schemas::printable::printable;
 
 use crate::command_line::RowFormat;
 
@@ -23,7 +24,49 @@ const TABLE_ROWS_MAX: usize = 1_000;
 ///
 /// # Errors
 /// What the query fails with, and what writing fails with.
-pub async fn show(to: &mut impl Write, mut rows: SendableRecordBatchStream, format: RowFormat) -> Result<()> {
+pub async fn show(to: &mut impl Write, rows: SendableRecordBatchStream, format: RowFormat) -> Result<()> {
+    let mut to = Watched { to, error: None };
+    let shown = show_rows(&mut to, rows, format).await;
+    // The writers of rows put the error into words of their own.
+    to.error.map_or(shown, |error| Err(error.into()))
+}
+
+/// Keeps the error that writing failed with.
+struct Watched<'a, W> {
+    to: &'a mut W,
+    error: Option<io::Error>,
+}
+
+impl<W: Write> Watched<'_, W> {
+    fn watch<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        done.inspect_err(|error| {
+            // Such a write is tried again.
+            if error.kind() == io::ErrorKind::Interrupted {
+                return;
+            }
+            let again = error.raw_os_error().map(io::Error::from_raw_os_error);
+            self.error = Some(again.unwrap_or_else(|| error.kind().into()));
+        })
+    }
+}
+
+impl<W: Write> Write for Watched<'_, W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(buffer);
+        self.watch(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.to.flush();
+        self.watch(flushed)
+    }
+}
+
+async fn show_rows(
+    to: &mut impl Write,
+    mut rows: SendableRecordBatchStream,
+    format: RowFormat,
+) -> Result<()> {
     match format {
         RowFormat::Table => show_table(to, rows).await?,
         RowFormat::Csv => {
@@ -70,7 +113,11 @@ async fn show_table(to: &mut impl Write, mut rows: SendableRecordBatchStream) ->
     let is_too_wide = std::io::stdout().is_terminal() && width > usize::from(Term::stdout().size().1);
     if is_too_wide && !shown.is_empty() {
         for (number, row) in shown.iter().enumerate() {
-            writeln!(to, "row {}\n{}", number + 1, as_record(&schema, row))?;
+            writeln!(to, "row {}", number + 1)?;
+            // Spaces that fill a column up would go on over lines of a narrow terminal.
+            for line in as_record(&schema, row).lines() {
+                writeln!(to, "{}", line.trim_end())?;
+            }
         }
     } else {
         writeln!(to, "{table}")?;
@@ -128,7 +175,8 @@ fn as_text(column: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new(StringArray::from_iter_values(texts.collect::<Result<Vec<_>, _>>()?)))
 }
 
-/// The values of a batch as text, row by row; decimals without the zeros that say nothing.
+/// The values of a batch as text, row by row; decimals without the zeros that say nothing, and texts of
+/// others without what they would do to a terminal.
 fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
     let options = FormatOptions::default().with_null("null");
     let mut rows = vec![Vec::with_capacity(batch.num_columns()); batch.num_rows()];
@@ -140,7 +188,7 @@ fn cells(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
             if is_decimal && text.contains('.') {
                 text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
             }
-            row.push(text);
+            row.push(printable(&text).into_owned());
         }
     }
     Ok(rows)

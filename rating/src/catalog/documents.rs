@@ -1,7 +1,7 @@
 //! Catalog documents with the places they came from, and the problems found in them.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 
 use schemas::contract::Contract;
@@ -9,6 +9,7 @@ use schemas::csv_mapping::CsvMapping;
 use schemas::legal_entity::LegalEntity;
 use schemas::meter::Meter;
 use schemas::price_book::PriceBook;
+use schemas::printable::printable;
 
 /// The documents of a catalog.
 #[derive(Clone, Debug, Default)]
@@ -113,13 +114,6 @@ impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let problem = format!("{}: {}: {}; {}", self.origin, self.path, self.message, self.mend);
         // Names may hold anything; a problem is one line.
-        for character in problem.chars() {
-            if character.is_control() {
-                write!(formatter, "{}", character.escape_default())?;
-            } else {
-                formatter.write_char(character)?;
-            }
-        }
-        Ok(())
+        formatter.write_str(&printable(&problem))
     }
 }
