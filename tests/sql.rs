@@ -159,3 +159,22 @@ fn what_events_hold_does_nothing_to_a_terminal() {
     // Programs get what is there.
     assert_eq!(place.query("SELECT record FROM quarantine"), [["no event \u{1b}[2J \u{202e}"]]);
 }
+
+#[test]
+fn copies_go_anywhere_but_into_the_results() {
+    let place = results();
+    let absolute = place.path("results/new.csv");
+    let to_results = [
+        "results/new.csv",
+        "results/../results/new.csv",
+        "results/rated_usage/new.parquet",
+        absolute.to_str().unwrap(),
+    ];
+    for target in to_results {
+        let called = place.call(&["query", &format!("COPY (SELECT 1) TO '{target}'")]);
+        assert_eq!(called.code, 6, "{target}");
+        assert!(called.stderr.contains("results are never changed by a query"), "{}", called.stderr);
+    }
+    assert_eq!(place.call(&["query", "COPY (SELECT 1) TO 'new.csv'"]).code, 0);
+    assert!(place.path("new.csv").is_file() && !absolute.exists());
+}

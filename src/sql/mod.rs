@@ -11,9 +11,12 @@ mod record_text;
 mod uuid_text;
 pub mod views;
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use datafusion::common::TableReference;
+use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{AggregateUDF, LogicalPlan, ScalarUDF};
@@ -31,10 +34,27 @@ pub const TABLES: [&str; 4] = ["rated_usage", "accruals", "quarantine", "control
 #[error("{0}: no results here: name the output directory of a run with --data")]
 pub struct NoResults(pub PathBuf);
 
+/// A directory as a URL, in which no character of its path is a pattern.
+fn directory_url(directory: &Path) -> anyhow::Result<ListingTableUrl> {
+    let absolute = directory.canonicalize().with_context(|| directory.display().to_string())?;
+    let mut url = "file://".to_owned();
+    for byte in absolute.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(byte) {
+            url.push(char::from(*byte));
+        } else {
+            write!(url, "%{byte:02X}")?;
+        }
+    }
+    url.push('/');
+    Ok(ListingTableUrl::parse(url)?)
+}
+
 /// A connection to the results of a run.
 #[derive(Clone)]
 pub struct Session {
     context: SessionContext,
+    /// The directory of the results, as a URL.
+    results: ListingTableUrl,
 }
 
 impl Session {
@@ -53,13 +73,14 @@ impl Session {
         context.register_udaf(AggregateUDF::from(checked_sum::CheckedSum::new()));
         context.register_udf(ScalarUDF::from(uuid_text::UuidText::new()));
         context.register_udf(ScalarUDF::from(record_text::RecordText::new()));
-        let session = Self { context };
+        let results = directory_url(results)?;
+        let session = Self { context, results };
         session.execute("CREATE SCHEMA files").await?;
         for table in TABLES {
-            let directory = results.join(table);
+            let directory = format!("{}{table}/", session.results);
             let name = TableReference::partial("files", table);
             let options = ParquetReadOptions::default();
-            session.context.register_parquet(name, directory.to_string_lossy(), options).await?;
+            session.context.register_parquet(name, directory, options).await?;
         }
         for view in &VIEWS {
             session.execute(&format!("CREATE VIEW {} AS {}", view.name, view.sql)).await?;
@@ -86,7 +107,14 @@ impl Session {
     /// What is wrong with it.
     pub async fn run(&self, statement: Statement) -> Result<SendableRecordBatchStream> {
         let plan = self.context.state().statement_to_plan(statement).await?;
-        if let LogicalPlan::Dml(_) = plan {
+        let changes_results = match &plan {
+            LogicalPlan::Dml(_) => true,
+            LogicalPlan::Copy(copy) => {
+                ListingTableUrl::parse(&copy.output_url)?.as_str().starts_with(self.results.as_str())
+            }
+            _ => false,
+        };
+        if changes_results {
             let message = "results are never changed by a query; write rows elsewhere with COPY (SELECT ...) TO 'file.parquet'";
             return Err(DataFusionError::Plan(message.to_owned()));
         }
