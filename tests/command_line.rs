@@ -238,6 +238,28 @@ fn queries_that_are_no_text_are_an_input_error() {
     assert!(called.stderr.starts_with("error: standard input: "), "{}", called.stderr);
 }
 
+#[test]
+fn the_place_of_the_results_may_be_anything_that_can_be_replaced() {
+    let place = place();
+    fs::create_dir(place.path("empty")).unwrap();
+    std::os::unix::fs::symlink("empty", place.path("link")).unwrap();
+    std::os::unix::fs::symlink("nowhere", place.path("dangling")).unwrap();
+    let count = "SELECT count(*) FROM rated_usage";
+    for output in ["link", "trailing/", "with space/and 'quote'", "a*b?[c", "ü%20#:", "file:"] {
+        let called = place.call(&[&RUN[..], &["-o", output, "good.ndjson"]].concat());
+        assert_eq!(called.code, 0, "{output}: {}", called.stderr);
+        let called = place.call(&["query", "--format", "csv", "--data", output, count]);
+        assert_eq!((called.code, &*called.stdout), (0, "count(*)\n1\n"), "{output}: {}", called.stderr);
+    }
+    assert!(place.path("link").is_symlink() && place.path("empty/run.json").exists());
+    fs::create_dir(place.path("here")).unwrap();
+    let here = shell(&place, "cd here; tallybook run -q -c ../catalog -o . ../good.ndjson");
+    assert_eq!(here.code, 5);
+    assert!(here.stderr.contains("name a directory in it"), "{}", here.stderr);
+    assert_eq!(place.call(&[&RUN[..], &["-o", "dangling", "good.ndjson"]].concat()).code, 5);
+    assert!(!place.path(".here.partial").exists() && !place.path(".dangling.partial").exists());
+}
+
 fn compressed(text: &str) -> Vec<u8> {
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     writer.write_all(text.as_bytes()).unwrap();

@@ -17,6 +17,11 @@ pub enum AggregateError {
     /// The output directory holds something already.
     #[error("{0}: the output directory is not empty; name a new one, or remove it")]
     OutputExists(PathBuf),
+    /// The output directory cannot be replaced.
+    #[error(
+        "{0}: results are moved to their place as a whole, which a mount point or the current directory cannot be; name a directory in it"
+    )]
+    OutputInUse(PathBuf),
     /// Another run is writing to the same place.
     #[error("{0}: another run is writing here; wait for it, or name another output directory")]
     OutputBusy(PathBuf),
@@ -47,7 +52,7 @@ impl AggregateError {
     #[must_use]
     pub fn is_storage(&self) -> bool {
         match self {
-            Self::Write { .. } | Self::OutputExists(_) | Self::OutputBusy(_) => true,
+            Self::Write { .. } | Self::OutputExists(_) | Self::OutputInUse(_) | Self::OutputBusy(_) => true,
             Self::Parquet { error, .. } => {
                 matches!(error, parquet::errors::ParquetError::External(error) if error.is::<io::Error>())
             }

@@ -13,11 +13,16 @@ use crate::error::AggregateError;
 /// Name of the file whose lock says that a run is writing.
 const LOCK: &str = ".lock";
 
+/// Name of a directory that only tries the way to the place of the results.
+const EMPTY: &str = ".empty";
+
 /// An output directory that is being written.
 #[derive(Debug)]
 pub struct Output {
-    /// Where the results will be.
+    /// Where the results will be, as it was named.
     target: PathBuf,
+    /// The same, behind links.
+    place: PathBuf,
     /// Where they are written.
     staging: PathBuf,
     lock: File,
@@ -38,9 +43,18 @@ impl Output {
         if occupied {
             return Err(AggregateError::OutputExists(target.to_owned()));
         }
+        let place = match target.symlink_metadata() {
+            Ok(_) => Some(target.canonicalize().map_err(|error| write_error(target, error))?),
+            Err(_) => None,
+        };
+        if place.is_some() && place == std::env::current_dir().and_then(|here| here.canonicalize()).ok() {
+            return Err(AggregateError::OutputInUse(target.to_owned()));
+        }
+        let exists = place.is_some();
+        let place = place.unwrap_or_else(|| target.to_owned());
         let name =
-            target.file_name().map_or_else(|| "output".into(), |name| name.to_string_lossy().into_owned());
-        let parent = match target.parent() {
+            place.file_name().map_or_else(|| "output".into(), |name| name.to_string_lossy().into_owned());
+        let parent = match place.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
@@ -54,9 +68,25 @@ impl Output {
             Err(fs::TryLockError::WouldBlock) => return Err(AggregateError::OutputBusy(target.to_owned())),
             Err(fs::TryLockError::Error(error)) => return Err(write_error(&lock_path, error)),
         }
-        let output = Self { target: target.to_owned(), staging, lock, is_published: false };
+        let output = Self { target: target.to_owned(), place, staging, lock, is_published: false };
         output.remove_leftovers()?;
+        if exists {
+            output.try_to_replace()?;
+        }
         Ok(output)
+    }
+
+    /// Replaces the empty directory there is by another, as publishing will: better that it fails now
+    /// than after a long run.
+    fn try_to_replace(&self) -> Result<(), AggregateError> {
+        let empty = self.staging.join(EMPTY);
+        fs::create_dir(&empty).map_err(|error| write_error(&empty, error))?;
+        fs::rename(&empty, &self.place).map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices => {
+                AggregateError::OutputInUse(self.target.clone())
+            }
+            _ => write_error(&self.target, error),
+        })
     }
 
     /// Removes what a run that was killed left behind.
@@ -100,9 +130,9 @@ impl Output {
         sync_directories(&self.staging)?;
         let lock_path = self.staging.join(LOCK);
         fs::remove_file(&lock_path).map_err(|error| write_error(&lock_path, error))?;
-        fs::rename(&self.staging, &self.target).map_err(|error| write_error(&self.target, error))?;
+        fs::rename(&self.staging, &self.place).map_err(|error| write_error(&self.target, error))?;
         self.is_published = true;
-        if let Some(parent) = self.target.parent().filter(|parent| *parent != Path::new("")) {
+        if let Some(parent) = self.place.parent().filter(|parent| *parent != Path::new("")) {
             sync_directory(parent)?;
         }
         Ok(())
@@ -230,6 +260,21 @@ mod tests {
         Output::create(&target).unwrap().publish().unwrap();
         fs::write(target.join("mine"), b"").unwrap();
         assert!(matches!(Output::create(&target), Err(AggregateError::OutputExists(_))));
+    }
+
+    #[test]
+    fn a_link_is_followed_to_the_place_it_names() {
+        let place = tempfile::tempdir().unwrap();
+        let dangling = place.path().join("dangling");
+        std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+        assert!(matches!(Output::create(&dangling), Err(AggregateError::Write { .. })));
+        let (real, link) = (place.path().join("real"), place.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        let output = Output::create(&link).unwrap();
+        write(&output, "part.parquet");
+        output.publish().unwrap();
+        assert!(link.is_symlink() && real.join("part.parquet").is_file());
     }
 
     #[test]
