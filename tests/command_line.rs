@@ -260,6 +260,25 @@ fn the_place_of_the_results_may_be_anything_that_can_be_replaced() {
     assert!(!place.path(".here.partial").exists() && !place.path(".dangling.partial").exists());
 }
 
+#[test]
+fn usage_that_is_there_but_cannot_be_read_is_4() {
+    let place = place();
+    place.write("usage/good.ndjson", good("one"));
+    place.write("upper/GOOD.NDJSON", good("one"));
+    place.write("upper-csv/USAGE.CSV", "a,b\n");
+    std::os::unix::fs::symlink("nowhere", place.path("usage/gone.ndjson")).unwrap();
+    for inputs in ["usage", "usage/*.ndjson"] {
+        let called = place.call(&[&RUN[..], &[inputs]].concat());
+        assert_eq!(called.code, 4, "{inputs}");
+        assert!(called.stderr.contains("usage/gone.ndjson: No such file"), "{inputs}: {}", called.stderr);
+    }
+    let called = place.call(&[&RUN[..], &["upper-csv"]].concat());
+    assert!(called.code == 4 && called.stderr.contains("csv_mapping"), "{}", called.stderr);
+    assert_eq!(place.run(&["upper"])["rated"], 1);
+    let called = place.call(&[&RUN[..], &["gone\u{1b}c\n"]].concat());
+    assert_eq!(called.stderr, "error: gone\\u{1b}c\\n: no such file or directory\n");
+}
+
 fn compressed(text: &str) -> Vec<u8> {
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     writer.write_all(text.as_bytes()).unwrap();

@@ -160,7 +160,8 @@ pub fn find_inputs(
         }
         for path in find_files(name, &patterns)? {
             let mapping = forced.or_else(|| patterns.mapping_of(&path));
-            if mapping.is_none() && file_name(&path).is_some_and(|file| stem(file).ends_with(".csv")) {
+            let is_csv = |file: &str| stem(&file.to_ascii_lowercase()).ends_with(".csv");
+            if mapping.is_none() && file_name(&path).is_some_and(is_csv) {
                 return Err(InputError::UnmappedCsv(path.display().to_string()));
             }
             let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file);
@@ -183,15 +184,14 @@ pub fn find_inputs(
 fn find_files(name: &str, patterns: &FilePatterns) -> Result<Vec<PathBuf>, InputError> {
     let path = Path::new(name);
     if path.is_dir() {
-        let entries = std::fs::read_dir(path).map_err(|error| InputError::Read {
-            name: name.to_owned(),
-            offset: 0,
-            error,
-        })?;
-        let mut files: Vec<PathBuf> = entries
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| path.is_file() && patterns.is_event_file(path))
-            .collect();
+        let failed = |error| InputError::Read { name: name.to_owned(), offset: 0, error };
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if may_be_file(&path) && patterns.is_event_file(&path) {
+                files.push(path);
+            }
+        }
         files.sort();
         return if files.is_empty() { Err(InputError::EmptyDirectory(name.to_owned())) } else { Ok(files) };
     }
@@ -204,9 +204,24 @@ fn find_files(name: &str, patterns: &FilePatterns) -> Result<Vec<PathBuf>, Input
     }
     let found =
         glob::glob(name).map_err(|error| InputError::BadPattern { pattern: name.to_owned(), error })?;
-    let mut files: Vec<PathBuf> = found.filter_map(Result::ok).filter(|path| path.is_file()).collect();
+    let mut files = Vec::new();
+    for path in found {
+        let path = path.map_err(|error| InputError::Read {
+            name: error.path().display().to_string(),
+            offset: 0,
+            error: error.into(),
+        })?;
+        if may_be_file(&path) {
+            files.push(path);
+        }
+    }
     files.sort();
     if files.is_empty() { Err(InputError::NoMatch(name.to_owned())) } else { Ok(files) }
+}
+
+/// Is it a file, or a link to one that is missing? That one is an error when it is opened.
+fn may_be_file(path: &Path) -> bool {
+    path.is_file() || !path.exists()
 }
 
 fn refuse_repeats(inputs: &[Input]) -> Result<(), InputError> {
@@ -259,7 +274,10 @@ impl FilePatterns {
     }
 
     fn is_event_file(&self, path: &Path) -> bool {
-        let is_usage = |name| USAGE_ENDINGS.iter().any(|ending| stem(name).ends_with(ending));
+        let is_usage = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            USAGE_ENDINGS.iter().any(|ending| stem(&name).ends_with(ending))
+        };
         file_name(path).is_some_and(is_usage) || self.mapping_of(path).is_some()
     }
 }
