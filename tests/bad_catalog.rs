@@ -110,12 +110,16 @@ fn what_is_no_catalog_is_explained() {
     place.write("broken/catalog.yaml", "kind: [meter\n");
     place.write("latin/catalog.yaml", b"kind: meter # caf\xe9\n");
     place.write("csv/contracts.csv", "contract,account\nc,a\n");
+    place.write("comments/catalog.yaml", "# nothing yet\n---\n");
+    place.write("file.yaml", "kind: legal_entity\n");
     let cases = [
         ("missing", "missing: No such file"),
         ("empty", "holds no catalog document"),
         ("broken", "catalog.yaml"),
         ("latin", "not UTF-8"),
         ("csv", "contracts.csv"),
+        ("comments", "holds no catalog document"),
+        ("file.yaml", "a catalog is a directory"),
     ];
     for (directory, message) in cases {
         let called = place.call(&["check", directory]);
@@ -184,7 +188,7 @@ fn what_cannot_be_read_is_one_problem_and_shifts_no_other() {
         (
             &[("version: 1", "version: first")],
             &[
-                "c.yaml:11: price_book book versions[0].version: expected a whole number of zero or more, found \"first\"",
+                "c.yaml:11: price_book book versions[0].version: expected a whole number from 0 to 4294967295, found \"first\"",
             ],
         ),
         (
@@ -232,6 +236,39 @@ fn a_file_that_cannot_be_read_is_one_problem() {
     let (sellers, rest) = SOUND.split_once("---\n").unwrap();
     let broken = format!("{sellers}\n]");
     assert_eq!(problems(&[("a.yaml", &broken), ("c.yaml", rest)]).len(), 1);
+}
+
+#[test]
+fn problems_of_lines_have_the_line() {
+    let entity = r#"{"kind":"legal_entity","id":"seller"}"#;
+    let meter = r#"{"kind":"meter","id":"m","event_type":"e","aggregation":"most"}"#;
+    let book = r#"{"kind":"price_book","id":"b","currencies":["USD"],"versions":[{"version":1,"rates":[{"meter":"m","model":"none"}]}]}"#;
+    let contract = r#"{"id":"c","accounts":["a"],"currency":"USD","lines":[]}"#;
+    let lines = ["\u{feff}", entity, "\n\n", meter, "\n", book, "\n", contract, "\n"].concat();
+    let problems = problems(&[("c.NDJSON", &lines)]);
+    let expected = [
+        "c.NDJSON:3: meter m aggregation: unknown variant `most`",
+        "c.NDJSON:4: price_book b versions[0].rates[0].model: unknown variant `none`",
+        "c.NDJSON:5: contract: this line is no contract: missing field `legal_entity`",
+    ];
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    for (problem, expected) in problems.iter().zip(expected) {
+        assert!(problem.starts_with(expected) && !problem.contains("column"), "{problem}");
+    }
+}
+
+#[test]
+fn what_is_something_else_is_one_problem() {
+    let events = r#"{"specversion":"1.0","id":"1","data":{}}"#.to_owned() + "\n";
+    let cases = [
+        (events.repeat(5_000), "c.ndjson:1: contract: this line is a usage event"),
+        (r#"[{"kind":"legal_entity","id":"a"}]"#.to_owned(), "c.json:1: document: a list is no document"),
+        ("- {kind: legal_entity, id: a}\n- {}".to_owned(), "c.yaml:1: document: a list is no document"),
+    ];
+    for (content, expected) in cases {
+        let name = expected.split(':').next().unwrap();
+        assert_eq!(problems(&[(name, &content)]), [expected]);
+    }
 }
 
 /// Many problems end, and one that holds what would write to a terminal is one line.

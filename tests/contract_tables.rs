@@ -105,7 +105,7 @@ fn tables_as_people_save_them() {
     );
     problems(
         &table(",version\nc,a,l,seller,USD,book,1.0\n"),
-        &[&[":2", "column version: expected a whole number of zero or more, found \"1.0\""]],
+        &[&[":2", "column version: expected a whole number from 0 to 4294967295, found \"1.0\""]],
     );
     problems(b"contract,account\n\n\xe4,a\n", &[&["contracts.csv:3", "not UTF-8", "save it as UTF-8"]]);
 }

@@ -238,7 +238,10 @@ impl Table {
         let version = match text("version") {
             "" => 1,
             version => version.parse().map_err(|_| {
-                Fault::of("version", format!("expected a whole number of zero or more, found {version:?}"))
+                Fault::of(
+                    "version",
+                    format!("expected a whole number from 0 to 4294967295, found {version:?}"),
+                )
             })?,
         };
         let account: AccountId = parse("account", text("account"))?;

@@ -14,7 +14,7 @@ use schemas::contract::{Contract, ContractLine};
 use schemas::price_book::{PriceBook, Rate};
 use serde::de::DeserializeOwned;
 
-use node::{Node, NodeError};
+use node::{Node, NodeError, Value};
 
 /// Why a catalog cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,9 @@ pub enum CatalogError {
         /// What the operating system says.
         error: std::io::Error,
     },
+    /// Something else than a directory.
+    #[error("{0}: a catalog is a directory: name the one that its files are in")]
+    NoDirectory(PathBuf),
     /// There is nothing in it.
     #[error(
         "{0}: the directory holds no catalog document (.yaml, .yml, .json, .ndjson, .jsonl, .csv, .parquet)"
@@ -48,16 +51,19 @@ const NAMED_KINDS: [&str; 3] = ["legal_entity", "meter", "price_book"];
 /// # Errors
 /// [`CatalogError`]: what cannot be read, or every problem of the documents.
 pub fn load(directory: &Path) -> Result<Catalog, CatalogError> {
+    if directory.is_file() {
+        return Err(CatalogError::NoDirectory(directory.to_owned()));
+    }
     let mut files = Vec::new();
     find_files(directory, &mut files)?;
-    if files.is_empty() {
-        return Err(CatalogError::Empty(directory.to_owned()));
-    }
     let mut loader = Loader::default();
     for file in files {
         loader.file(directory, &file)?;
     }
     let Loader { documents, mut problems } = loader;
+    if documents.is_empty() && problems.is_empty() {
+        return Err(CatalogError::Empty(directory.to_owned()));
+    }
     match compile(documents) {
         Ok(catalog) if problems.is_empty() => Ok(catalog),
         Ok(_) => Err(CatalogError::Problems(problems)),
@@ -84,15 +90,17 @@ fn find_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), CatalogE
         }
         if path.is_dir() {
             find_files(&path, files)?;
-        } else if matches!(ending(&path), "yaml" | "yml" | "json" | "ndjson" | "jsonl" | "csv" | "parquet") {
+        } else if matches!(&*ending(&path), "yaml" | "yml" | "json" | "ndjson" | "jsonl" | "csv" | "parquet")
+        {
             files.push(path);
         }
     }
     Ok(())
 }
 
-fn ending(path: &Path) -> &str {
-    path.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
+/// The ending of a file's name, in lower case.
+fn ending(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
 
 /// Collects documents and problems.
@@ -107,7 +115,7 @@ impl Loader {
         let failed = |error| CatalogError::Read { path: path.to_owned(), error };
         let shown = path.strip_prefix(directory).unwrap_or(path).display().to_string();
         let file: Arc<str> = shown.into();
-        match ending(path) {
+        match &*ending(path) {
             "parquet" => contract_table::read_parquet(&fs::File::open(path).map_err(failed)?, &file, self),
             "csv" => contract_table::read_csv(&fs::read(path).map_err(failed)?, &file, self),
             kind => {
@@ -159,6 +167,7 @@ impl Loader {
 
     /// Reads one document per line; a line without `kind` is a contract.
     fn lines(&mut self, text: &str, file: &Arc<str>) {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (number, line) in (1u64..).zip(text.lines()) {
             if line.trim().is_empty() {
                 continue;
@@ -167,7 +176,15 @@ impl Loader {
             if !line.contains("\"kind\"") {
                 match serde_json::from_str::<Contract>(line) {
                     Ok(document) => self.documents.contracts.push(Located { document, origin }),
+                    Err(_) if line.contains("\"specversion\"") => {
+                        let message = "this line is a usage event".to_owned();
+                        let mend = "keep usage in another directory than the catalog";
+                        return self.problem(origin, "contract".to_owned(), message, mend);
+                    }
                     Err(error) => {
+                        let error = error.to_string();
+                        // Its line is the one in this text.
+                        let error = error.split(" at line ").next().unwrap_or_default();
                         let message = format!("this line is no contract: {error}");
                         self.problem(
                             origin,
@@ -182,7 +199,7 @@ impl Loader {
             match node::parse(line) {
                 Ok(documents) => {
                     for mut document in documents {
-                        document.line = number;
+                        document.set_line(number);
                         self.document(document, file);
                     }
                 }
@@ -206,6 +223,13 @@ impl Loader {
         }
         let origin = Origin { file: Arc::clone(file), line: document.line };
         let kind = document.take("kind");
+        if let Value::Sequence(_) = document.value {
+            self.unread(None);
+            let message = "a list is no document".to_owned();
+            let mend =
+                "write documents without the list: in YAML with --- between them, in .ndjson one per line";
+            return self.problem(origin, "document".to_owned(), message, mend);
+        }
         let Some(kind) = kind.as_ref().and_then(Node::text) else {
             self.unread(id_of(&document));
             let message = "the document does not say what it is".to_owned();

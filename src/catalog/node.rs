@@ -182,6 +182,21 @@ impl Node {
         matches!(&self.value, Value::Scalar { text, is_plain: true } if matches!(text.as_str(), "" | "~" | "null"))
     }
 
+    /// Says that the whole tree is written on a line.
+    pub(crate) fn set_line(&mut self, line: u64) {
+        self.line = line;
+        match &mut self.value {
+            Value::Scalar { .. } => {}
+            Value::Sequence(items) => items.iter_mut().for_each(|item| item.set_line(line)),
+            Value::Mapping(entries) => {
+                for (key, value) in entries {
+                    key.set_line(line);
+                    value.set_line(line);
+                }
+            }
+        }
+    }
+
     /// The value of a key of a mapping.
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match &self.value {
@@ -346,7 +361,7 @@ impl<'de> Deserializer<'de> for &Node {
         deserialize_i64 visit_i64 "a whole number",
         deserialize_u8 visit_u8 "a whole number from 0 to 255",
         deserialize_u16 visit_u16 "a whole number of zero or more",
-        deserialize_u32 visit_u32 "a whole number of zero or more",
+        deserialize_u32 visit_u32 "a whole number from 0 to 4294967295",
         deserialize_u64 visit_u64 "a whole number of zero or more",
     }
 

@@ -28,6 +28,18 @@ pub struct Documents {
     pub unread: Unread,
 }
 
+impl Documents {
+    /// Is there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.legal_entities.is_empty()
+            && self.meters.is_empty()
+            && self.price_books.is_empty()
+            && self.contracts.is_empty()
+            && self.csv_mappings.is_empty()
+    }
+}
+
 /// What a catalog has, but could not be read. It has a problem of its own already, so that nothing is
 /// said where it is missed.
 #[derive(Clone, Debug, Default)]
