@@ -4,8 +4,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, Date32Array, DictionaryArray, Float64Array, Int64Array, LargeStringArray, RecordBatch,
-    StringArray, TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, Date32Array, DictionaryArray, Float64Array, Int64Array, LargeStringArray,
+    RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::Int8Type;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -159,6 +159,12 @@ fn parquet_columns_of_many_types() {
     ];
     let called = parquet(columns.clone());
     assert!(called.stdout.contains("1 contract line, 2 accounts"), "{}", called.stderr);
+    let plain = columns.clone();
+    columns[6].1 = Arc::new(BinaryArray::from(vec![b"\xff".as_slice(); 2]));
+    let called = parquet(columns.clone());
+    let expected = "contracts.parquet: contracts: the table cannot be read: column effective_from: ";
+    assert!(called.stderr.starts_with(expected), "{}", called.stderr);
+    let mut columns = plain;
     columns[6].1 = Arc::new(Date32Array::from(vec![Some(20_454), None]));
     let called = parquet(columns.clone());
     let expected = "contracts.parquet:2: contract c: column effective_from: \"\" differs";

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rating::catalog::{Located, Origin};
@@ -101,11 +101,10 @@ pub(super) fn read_parquet(input: &File, file: &Arc<str>, loader: &mut Loader) {
     }
     let mut number = 0;
     for batch in &batches {
-        let columns: Result<Vec<ArrayRef>, _> =
-            batch.columns().iter().map(|column| cast(column, &DataType::Utf8)).collect();
+        let columns: Result<Vec<ArrayRef>, _> = header.iter().zip(batch.columns()).map(as_texts).collect();
         let columns = match columns {
             Ok(columns) => columns,
-            Err(error) => return unreadable(file, 0, &error.to_string(), loader),
+            Err(error) => return unreadable(file, 0, &error, loader),
         };
         for row in 0..batch.num_rows() {
             let value = |column: usize| {
@@ -117,6 +116,12 @@ pub(super) fn read_parquet(input: &File, file: &Arc<str>, loader: &mut Loader) {
         }
     }
     table.finish(loader);
+}
+
+/// A column as texts. A value that is none is an error, not a value left out.
+fn as_texts((name, column): (&String, &ArrayRef)) -> Result<ArrayRef, String> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(column, &DataType::Utf8, &options).map_err(|error| format!("column {name}: {error}"))
 }
 
 /// Refuses numbers that are floats, which have no one text: an account `1` would become `1.0`.

@@ -19,11 +19,22 @@ impl Compiler {
                     "use a character such as , ; | or a tab",
                 );
             }
+            if matches!(document.delimiter, '"' | '\n' | '\r' | '\0') {
+                let message = format!("{:?} separates no fields", document.delimiter);
+                let mend = "use a character such as , ; | or a tab";
+                self.problem(&origin, format!("{path} delimiter"), message, mend);
+            }
             if document.time.timezone.is_some() && document.time.epoch.is_some() {
                 let message = "a number of seconds has no time zone".to_owned();
                 self.problem(&origin, format!("{path} time"), message, "keep timezone or epoch, not both");
             }
             for (position, pattern) in document.files.iter().enumerate() {
+                if pattern.contains('/') {
+                    let message =
+                        format!("{pattern:?} fits no file, because names are compared without directory");
+                    let mend = "write the part after the last /";
+                    self.problem(&origin, format!("{path} files[{position}]"), message, mend);
+                }
                 if let Err(error) = glob::Pattern::new(pattern) {
                     let message = format!("{pattern:?} is no pattern: {error}");
                     self.problem(

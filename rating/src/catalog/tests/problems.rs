@@ -302,3 +302,31 @@ fn mistakes_between_versions_of_a_contract() {
         assert_eq!(reports(&written), expected);
     }
 }
+
+#[test]
+fn mappings_that_can_read_nothing() {
+    let csv_mapping = |delimiter: &str, file: &str| {
+        json!({
+            "kind": "csv_mapping",
+            "id": "export",
+            "files": [file],
+            "delimiter": delimiter,
+            "source": { "value": "export" },
+            "event_id": "file_and_line",
+            "type": { "column": "type" },
+            "subject": { "column": "account" },
+            "time": { "column": "time" }
+        })
+    };
+    for (delimiter, file, expected) in [
+        ("\t", "*.csv", None),
+        ("\"", "*.csv", Some("delimiter: '\"' separates no fields")),
+        ("\n", "*.csv", Some("delimiter: '\\n' separates no fields")),
+        (",", "usage/*.csv", Some("files[0]: \"usage/*.csv\" fits no file")),
+    ] {
+        let reports = reports(&[sound().to_vec(), vec![csv_mapping(delimiter, file)]].concat());
+        let found = reports.iter().map(String::as_str).collect::<String>();
+        assert_eq!(reports.len(), usize::from(expected.is_some()), "{found}");
+        assert!(found.contains(expected.unwrap_or_default()), "{found}");
+    }
+}
