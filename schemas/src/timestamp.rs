@@ -146,7 +146,7 @@ fn parse_local(text: &[u8]) -> Option<(i64, &[u8])> {
 fn two_digits(text: &[u8]) -> Option<u8> {
     let &[tens, units] = text else { return None };
     let (tens, units) = (tens.wrapping_sub(b'0'), units.wrapping_sub(b'0'));
-    (tens < 10 && units < 10).then_some(tens * 10 + units)
+    (tens < 10 && units < 10).then(|| tens * 10 + units)
 }
 
 impl FromStr for Timestamp {
@@ -241,6 +241,8 @@ mod tests {
             ("2026-10-31T23:59:59+0200", Err(NotATime)),
             ("2026-10-31T23:59:59+24:00", Err(NotATime)),
             ("2026-10-31T23:59:59Z ", Err(NotATime)),
+            ("2026-10-x1T23:59:59Z", Err(NotATime)),
+            ("2026-10-31T1:000:00Z", Err(NotATime)),
             ("1793491199", Err(NotATime)),
             ("", Err(NotATime)),
             ("yesterday", Err(NotATime)),
