@@ -343,8 +343,13 @@ impl DecoderState {
         let holds = |test: &PropertyTest| {
             let token = self.parser.event.slot(test.slot);
             let text = self.parser.event.bytes(bytes, token);
-            let is_scalar = !matches!(token.kind, TokenKind::Absent | TokenKind::Null | TokenKind::Container);
-            is_scalar && test.values.iter().any(|value| value == text)
+            match token.kind {
+                TokenKind::Absent | TokenKind::Null | TokenKind::Container => false,
+                TokenKind::Number => test.holds_for_number(text),
+                TokenKind::Text | TokenKind::UnescapedText | TokenKind::Bool => {
+                    test.values.iter().any(|value| value == text)
+                }
+            }
         };
         meter.include.iter().all(holds) && !meter.exclude.iter().any(|entry| entry.iter().all(holds))
     }
