@@ -223,7 +223,8 @@ impl DecoderState {
         let time = self.time(bytes, time)?;
         let event = &self.parser.event;
         let sampledrate = event.attribute(Attribute::Sampledrate);
-        if sampledrate.kind != TokenKind::Absent && event.bytes(bytes, sampledrate) != b"1" {
+        let is_sampled = !matches!(sampledrate.kind, TokenKind::Absent | TokenKind::Null);
+        if is_sampled && event.bytes(bytes, sampledrate) != b"1" {
             return Err(Fault::of(
                 RejectReason::SampledTelemetry,
                 format!(

@@ -170,7 +170,9 @@ impl ParsedEvent {
                 (token, leaf_at(key.seed, ValueKind::Literal, bytes, at, end))
             }
         };
-        if key.is_content {
+        // An attribute that is null is one that is not there; a property that is null says so.
+        let is_absent = depth == 1 && token.kind == TokenKind::Null;
+        if key.is_content && !is_absent {
             self.content = self.content.wrapping_add(content);
         }
         self.put(key.place, token);
