@@ -281,10 +281,32 @@ impl DecoderState {
                 Fault::of(missing, format!("the event has no {name}"))
             }
             TokenKind::Number | TokenKind::Bool | TokenKind::Container => {
-                let detail = format!("{name} is {}, not text", self.show(bytes, token));
-                Fault::of(RejectReason::InvalidAttribute, detail)
+                self.missing().unwrap_or_else(|| {
+                    let detail = format!("{name} is {}, not text", self.show(bytes, token));
+                    Fault::of(RejectReason::InvalidAttribute, detail)
+                })
             }
         }
+    }
+
+    /// The first attribute that is not there: a fault that goes before one that is no text.
+    #[cold]
+    fn missing(&self) -> Option<Box<Fault>> {
+        let required = [
+            (Attribute::Id, "id", RejectReason::MissingId),
+            (Attribute::Source, "source", RejectReason::MissingSource),
+            (Attribute::Type, "type", RejectReason::MissingType),
+            (Attribute::Subject, "subject", RejectReason::MissingSubject),
+            (Attribute::Time, "time", RejectReason::MissingTime),
+        ];
+        let is_missing = |attribute| {
+            let token = self.parser.event.attribute(attribute);
+            let is_text = matches!(token.kind, TokenKind::Text | TokenKind::UnescapedText);
+            let is_empty = is_text && token.start == token.end && attribute != Attribute::Time;
+            is_empty || matches!(token.kind, TokenKind::Absent | TokenKind::Null)
+        };
+        let (_, name, reason) = required.into_iter().find(|(attribute, ..)| is_missing(*attribute))?;
+        Some(Fault::of(reason, format!("the event has no {name}")))
     }
 
     #[inline]
