@@ -8,7 +8,7 @@ use schemas::id::{ID_BYTES_MAX, check_id};
 use schemas::money::AMOUNT_SCALE;
 use schemas::quarantine::RejectReason;
 use schemas::timestamp::{Timestamp, TimestampError};
-use schemas::usage_event::{EVENT_TIME_END, EVENT_TIME_MIN, SPECVERSION};
+use schemas::usage_event::{EVENT_BYTES_MAX, EVENT_TIME_END, EVENT_TIME_MIN, SPECVERSION};
 
 use crate::csv_rows::CsvColumns;
 use crate::event_batch::{
@@ -132,6 +132,11 @@ impl DecoderState {
     ) {
         batch.received += 1;
         let (start, end) = (span.start as usize, (span.start + span.length) as usize);
+        if let Some(fault) = too_large(bytes.get(start..end)) {
+            self.parser.event.clear();
+            self.reject(bytes, span, fault, batch);
+            return;
+        }
         if !is_utf8 && simdutf8::basic::from_utf8(bytes.get(start..end).unwrap_or_default()).is_err() {
             self.parser.event.clear();
             let fault = Fault::at(RejectReason::InvalidUtf8, "the bytes are not UTF-8", start);
@@ -571,6 +576,19 @@ impl DecoderState {
             attributes: ReadAttributes { time, ..attributes },
         });
     }
+}
+
+/// The fault of a record that is too large, white space around it left out.
+#[inline]
+pub(crate) fn too_large(record: Option<&[u8]>) -> Option<Box<Fault>> {
+    let length = record.filter(|record| record.len() > EVENT_BYTES_MAX)?.trim_ascii().len();
+    let detail = || format!("the record has {length} bytes, {EVENT_BYTES_MAX} are allowed");
+    (length > EVENT_BYTES_MAX).then(|| Fault::of(RejectReason::EventTooLarge, detail()))
+}
+
+#[cold]
+fn cut_short(end: usize) -> Box<Fault> {
+    Fault::malformed("the record ends before the event does", end)
 }
 
 pub(crate) fn span(start: usize, end: usize, line: u32) -> Span {

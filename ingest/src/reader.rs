@@ -17,10 +17,13 @@ use crate::event_batch::{BatchOrigin, EventBatch, ReadAttributes, Reject};
 use crate::input::{ByteStream, Input, InputError};
 use crate::metering::MeteringPlan;
 use crate::scan::PADDING;
-use crate::split::{RowSplitter, ValueSplitter};
+use crate::split::{RowSplitter, ValueEnd, ValueSplitter, line_ends};
 
 /// Bytes of input in a batch, about: a batch ends with a record.
 pub const BATCH_BYTES: usize = 512 << 10;
+
+/// A carriage return and a line feed, which are no part of a record.
+const LINE_END_BYTES_MAX: usize = 2;
 
 /// Longest header of a CSV file.
 const HEADER_BYTES_MAX: usize = 1 << 20;
@@ -155,7 +158,7 @@ impl OpenInput {
         let header_end = header_end.unwrap_or(self.carry.len()).min(HEADER_BYTES_MAX);
         let header: Vec<u8> = self.carry.drain(..header_end).collect();
         self.offset += header.len() as u64;
-        self.line += newlines(&header);
+        self.line += line_ends(&header);
         let mut reader =
             csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(header.as_slice());
         let mut record = csv::ByteRecord::new();
@@ -184,7 +187,7 @@ impl OpenInput {
             }
             // Not one whole record: read on, up to the largest event there may be.
             let reach = self.carry.len() + BATCH_BYTES;
-            if self.carry.len() > EVENT_BYTES_MAX {
+            if self.carry.len() > EVENT_BYTES_MAX + LINE_END_BYTES_MAX {
                 return self.skip_record(batch).map(Some);
             }
             self.fill(reach)?;
@@ -232,7 +235,10 @@ impl OpenInput {
         self.carry.clear();
         self.carry.extend_from_slice(&rest);
         self.offset += end as u64;
-        self.line += newlines(&batch.bytes);
+        self.line += match self.format {
+            Format::Rows(_) => line_ends(&batch.bytes),
+            Format::Lines | Format::Values(_) => newlines(&batch.bytes),
+        };
     }
 
     /// Reads past a record that is too large, and refuses it with its first bytes.
@@ -240,21 +246,23 @@ impl OpenInput {
         let kept = self.carry.len().min(QUARANTINED_BYTES_MAX);
         batch.bytes.extend_from_slice(self.carry.get(..kept).unwrap_or_default());
         let mut length = 0;
+        let mut value_end = ValueEnd::default();
+        let is_value = matches!(self.format, Format::Values(_));
         loop {
-            let newline = memchr::memchr(b'\n', &self.carry);
-            let read = newline.unwrap_or(self.carry.len());
-            length += read as u64;
-            self.carry.drain(..read);
-            if newline.is_some() {
-                self.carry.drain(..1);
-                self.offset += 1;
-                self.line += 1;
-                break;
-            }
-            if self.at_end {
+            let newline = || memchr::memchr(b'\n', &self.carry);
+            let end = if is_value { value_end.find(&self.carry) } else { newline() };
+            let skipped: Vec<u8> = self.carry.drain(..end.unwrap_or(self.carry.len())).collect();
+            length += skipped.len() as u64;
+            self.line += newlines(&skipped);
+            if end.is_some() || self.at_end {
                 break;
             }
             self.fill(BATCH_BYTES)?;
+        }
+        if !is_value && self.carry.first() == Some(&b'\n') {
+            self.carry.drain(..1);
+            self.offset += 1;
+            self.line += 1;
         }
         self.offset += length;
         if let Format::Values(splitter) = &mut self.format {
