@@ -147,11 +147,16 @@ impl DecoderState {
             let after = skip_space(bytes, after);
             if after < end { Err(Fault::malformed("something follows the event", after)) } else { Ok(after) }
         });
-        // White space of JSON includes line ends: a value may not reach into the next line.
-        let parsed = parsed.and_then(|after| {
-            let within = bytes.get(end..after).is_none_or(|rest| rest.iter().all(u8::is_ascii_whitespace));
-            if within { Ok(()) } else { Err(Fault::malformed("the event does not end with its line", end)) }
-        });
+        // White space of JSON includes line ends: a value may not reach into the next line, and what is
+        // there is none of its faults.
+        let parsed = match parsed {
+            Ok(after) => {
+                let beyond = bytes.get(end..after).unwrap_or_default();
+                if beyond.iter().all(u8::is_ascii_whitespace) { Ok(()) } else { Err(cut_short(end)) }
+            }
+            Err(fault) if fault.at.is_some_and(|at| at >= end) => Err(cut_short(end)),
+            Err(fault) => Err(fault),
+        };
         self.accept_or_reject(plan, bytes, span, parsed, batch);
     }
 

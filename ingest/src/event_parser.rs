@@ -252,7 +252,7 @@ impl EventParser {
             };
             keys += 1;
             if keys > EVENT_KEYS_MAX {
-                return Err(too_many_keys(value));
+                return Err(too_many_keys(skip_space(bytes, value)));
             }
             node = key_node;
             let Some(key) = self.tree.get(node) else { return Ok(at) };
@@ -365,11 +365,11 @@ impl GeneralValue<'_> {
         }
         loop {
             let member_seed = if is_object {
-                let name;
-                (name, at) = self.key(at)?;
+                let (name, value) = self.key(at)?;
                 if names.contains(&name) {
-                    return Err(duplicate_key(&name));
+                    return Err(duplicate_key(&name, at));
                 }
+                at = value;
                 let member_seed = seeded(seed, &name);
                 names.push(name);
                 member_seed
