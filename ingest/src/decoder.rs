@@ -115,7 +115,9 @@ impl DecoderState {
         for (line, end) in (0u32..).zip(ends) {
             let span = span(start, end, line);
             start = end + 1;
-            if span.length > 0 && skip_space(bytes, span.start as usize) < end {
+            // To the end of the line and no further: a file of blank lines is read once, not once a line.
+            let is_blank = |line: &[u8]| line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
+            if !bytes.get(span.start as usize..end).is_none_or(is_blank) {
                 self.record(plan, bytes, span, is_utf8, batch);
             }
         }

@@ -48,7 +48,6 @@ impl ValueSplitter {
         let mut spans = Vec::new();
         let mut lines = LineCount::default();
         let mut at = 0;
-        let mut end = 0;
         loop {
             at += bytes
                 .get(at..)
@@ -61,18 +60,15 @@ impl ValueSplitter {
                 (State::Start, b'[') => {
                     self.state = State::Element;
                     at += 1;
-                    end = at;
                 }
                 (State::Start, _) => self.state = State::Values,
                 (State::Element | State::Separator, b']') => {
                     self.state = State::Values;
                     at += 1;
-                    end = at;
                 }
                 (State::Separator, b',') => {
                     self.state = State::Element;
                     at += 1;
-                    end = at;
                 }
                 (State::Separator, _) => {
                     // Neither comma nor bracket: nothing after this can be trusted.
@@ -84,7 +80,6 @@ impl ValueSplitter {
                     Some(after) => {
                         spans.push(span(at, after, lines.before(bytes, at)));
                         at = after;
-                        end = at;
                         if self.state == State::Element {
                             self.state = State::Separator;
                         }
@@ -98,7 +93,8 @@ impl ValueSplitter {
                 },
             }
         }
-        if at_end { Ok((bytes.len(), spans)) } else { Ok((end, spans)) }
+        // What is before the next value is done with, white space too.
+        if at_end { Ok((bytes.len(), spans)) } else { Ok((at, spans)) }
     }
 }
 
