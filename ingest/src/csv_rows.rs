@@ -146,16 +146,17 @@ impl CsvColumns {
             let Some(text) = at(property.column) else { continue };
             let bytes = text.as_bytes();
             let is_number = number(bytes, 0).is_ok_and(|number| number.end == bytes.len());
-            let (kind, canonical) = if is_number {
-                (ValueKind::Number, canonical_number(bytes))
-            } else {
-                (ValueKind::Text, bytes.to_vec())
+            let canonical = is_number.then(|| canonical_number(bytes));
+            let (kind, content) = match &canonical {
+                Some(canonical) => (ValueKind::Number, canonical.as_slice()),
+                None => (ValueKind::Text, bytes),
             };
-            let token = event.keep_text(&canonical);
+            // What looks like a number may be a version or a code, so meters read what is written.
+            let token = event.keep_text(bytes);
             if let Some(slot) = property.slot {
                 event.set_slot(slot, token);
             }
-            let content = leaf(seeded(seeds.data, property.name.as_bytes()), kind, &canonical);
+            let content = leaf(seeded(seeds.data, property.name.as_bytes()), kind, content);
             event.content = event.content.wrapping_add(content);
         }
         let time = match at(self.time) {
