@@ -5,7 +5,7 @@ use schemas::decimal::Decimal;
 use schemas::quarantine::RejectReason;
 use schemas::time_zone::TimeZone;
 use schemas::timestamp::Timestamp;
-use schemas::usage_event::SPECVERSION;
+use schemas::usage_event::{EVENT_TIME_END, EVENT_TIME_MIN, SPECVERSION};
 
 use crate::decoder::{DecoderState, span};
 use crate::event_batch::EventBatch;
@@ -160,7 +160,7 @@ impl CsvColumns {
             event.content = event.content.wrapping_add(content);
         }
         let time = match at(self.time) {
-            Some(text) => Some(self.time(text)?.to_string()),
+            Some(text) => Some(within_range(self.time(text)?, text)?.to_string()),
             None => None,
         };
         attribute(event, Attribute::Time, "time", time);
@@ -187,6 +187,15 @@ impl CsvColumns {
         };
         parsed.map_err(|error| Fault::of(RejectReason::BadTime, format!("time is {text:?}, {error}")))
     }
+}
+
+/// A time that can be an event's: others have years that no text of a time can hold.
+fn within_range(time: Timestamp, text: &str) -> Result<Timestamp, Box<Fault>> {
+    if time < EVENT_TIME_MIN || time >= EVENT_TIME_END {
+        let detail = format!("time is {text:?}, outside 1970 to 2099");
+        return Err(Fault::of(RejectReason::TimeOutOfRange, detail));
+    }
+    Ok(time)
 }
 
 /// Seeds of the content hash, the same as for JSON.
