@@ -7,7 +7,7 @@ use schemas::time_zone::TimeZone;
 use schemas::timestamp::Timestamp;
 use schemas::usage_event::{EVENT_TIME_END, EVENT_TIME_MIN, SPECVERSION};
 
-use crate::decoder::{DecoderState, span};
+use crate::decoder::{DecoderState, span, too_large};
 use crate::event_batch::EventBatch;
 use crate::event_parser::{ParsedEvent, Token};
 use crate::json::{Fault, canonical_number, number};
@@ -15,6 +15,7 @@ use crate::key_tree::Attribute;
 use crate::keyed_hash::{ValueKind, leaf, seeded};
 use crate::metering::{MeteringPlan, Slot};
 use crate::scan::PADDING;
+use crate::split::line_ends;
 
 /// A CSV mapping, bound to the columns of one file.
 #[derive(Debug)]
@@ -231,34 +232,35 @@ pub(crate) fn decode(
         .delimiter(columns.delimiter)
         .from_reader(content);
     let mut row = csv::ByteRecord::new();
+    let (mut lines, mut counted) = (0, 0);
     loop {
-        let (start, line) = (reader.position().byte(), reader.position().line());
+        let start = reader.position().byte();
         // The reader is over a slice in memory, and rows of any length and bytes are allowed.
         if !reader.read_byte_record(&mut row).unwrap_or(false) {
             return;
         }
-        let start = row.position().map_or(start, csv::Position::byte);
-        let mut line = row.position().map_or(line, csv::Position::line);
         batch.received += 1;
         let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-        let mut start = place(start);
+        let mut start = place(row.position().map_or(start, csv::Position::byte));
         // A row is said to begin where the one before ended: at the line feed of its CR LF, or at empty lines.
-        while let Some(byte @ (b'\n' | b'\r')) = content.get(start) {
-            line += u64::from(*byte == b'\n');
+        while let Some(b'\n' | b'\r') = content.get(start) {
             start += 1;
         }
         let mut end = place(reader.position().byte());
         while end > start && matches!(content.get(end - 1), Some(b'\n' | b'\r')) {
             end -= 1;
         }
-        let span = span(start, end, u32::try_from(line - 1).unwrap_or(u32::MAX));
+        lines += line_ends(content.get(counted..start).unwrap_or_default());
+        counted = start;
+        let span = span(start, end, u32::try_from(lines).unwrap_or(u32::MAX));
         let fields: Result<Vec<&str>, _> = row.iter().map(std::str::from_utf8).collect();
-        let line = batch.origin.line + line - 1;
-        let filled = match &fields {
-            Ok(fields) => columns.fill(&seeds, &mut decoder.parser.event, fields, line),
-            Err(_) => {
+        let line = batch.origin.line + lines;
+        let filled = match (too_large(content.get(start..end)), &fields) {
+            (None, Ok(fields)) => columns.fill(&seeds, &mut decoder.parser.event, fields, line),
+            (fault, _) => {
                 decoder.parser.event.clear();
-                Err(Fault::of(RejectReason::InvalidUtf8, "the bytes are not UTF-8".to_owned()))
+                let no_utf8 = || Fault::of(RejectReason::InvalidUtf8, "the bytes are not UTF-8".to_owned());
+                Err(fault.unwrap_or_else(no_utf8))
             }
         };
         decoder.accept_or_reject(plan, bytes, span, filled, batch);
