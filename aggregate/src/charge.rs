@@ -151,9 +151,15 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
-    /// Enters a segment: from here on its price applies.
-    pub(crate) fn enter(&mut self, segment: &Segment, price: &Price) -> Result<(), Overflow> {
-        if segment.resets {
+    /// Enters a segment: from here on its price applies. `version` is the price book version before it:
+    /// a segment that another version of the contract begins is no change of price.
+    pub(crate) fn enter(
+        &mut self,
+        version: Option<u32>,
+        segment: &Segment,
+        price: &Price,
+    ) -> Result<(), Overflow> {
+        if segment.resets && version != Some(segment.price_book_version) {
             self.usage = Usage::default();
         }
         let priced = price.amount(segment.terms, &self.usage)?;

@@ -104,7 +104,7 @@ impl Charges {
             let segment = self.segments.get(place.segment as usize).ok_or(Overflow)?;
             let price = &catalog.rates().get(segment.rate as usize).ok_or(Overflow)?.price;
             if starts_segment {
-                fold.enter(segment, price)?;
+                fold.enter(Some(charge.price_book_version), segment, price)?;
             }
             fold.usage = add_event(aggregation, &fold.usage, in_total)?;
             let priced = price.amount(segment.terms, &fold.usage)?;
@@ -242,9 +242,14 @@ impl Charges {
             && let Some(segment) = self.segments.get(charge.day.segment as usize)
         {
             let rate = catalog.rates().get(segment.rate as usize).ok_or(Overflow)?;
-            fold.enter(segment, &rate.price)?;
+            fold.enter(last.and_then(|last| self.version_of(last)), segment, &rate.price)?;
         }
         Ok(fold)
+    }
+
+    /// The price book version of a segment.
+    fn version_of(&self, segment: u32) -> Option<u32> {
+        self.segments.get(segment as usize).map(|segment| segment.price_book_version)
     }
 
     /// Sorts days by segment in time, then by date.
@@ -271,7 +276,7 @@ impl Charges {
             let segment = self.segments.get(day.segment as usize).ok_or(Overflow)?;
             let price = &catalog.rates().get(segment.rate as usize).ok_or(Overflow)?.price;
             if entered != Some(day.segment) {
-                fold.enter(segment, price)?;
+                fold.enter(entered.and_then(|entered| self.version_of(entered)), segment, price)?;
                 entered = Some(day.segment);
             }
             let before = *fold;
