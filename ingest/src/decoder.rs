@@ -21,6 +21,7 @@ use crate::json::{Fault, canonical_number, skip_space};
 use crate::key_tree::Attribute;
 use crate::keyed_hash::{HashKey, IdentityKey, ValueKind, leaf};
 use crate::metering::{EventPricePlan, EventTypePlan, MeterPlan, MeterValue, MeteringPlan, PropertyTest};
+use crate::scan::PADDING;
 use crate::uuid::parse_uuid;
 
 /// How the records of a batch lie in its bytes.
@@ -109,7 +110,7 @@ impl Decoder {
 
 impl DecoderState {
     fn lines(&mut self, plan: &MeteringPlan, bytes: &[u8], is_utf8: bool, batch: &mut EventBatch) {
-        let content = bytes.get(..bytes.len().saturating_sub(crate::scan::PADDING)).unwrap_or_default();
+        let content = bytes.get(..bytes.len().saturating_sub(PADDING)).unwrap_or_default();
         let mut start = 0;
         let ends = memchr::memchr_iter(b'\n', content).chain(std::iter::once(content.len()));
         for (line, end) in (0u32..).zip(ends) {
@@ -151,15 +152,30 @@ impl DecoderState {
         });
         // White space of JSON includes line ends: a value may not reach into the next line, and what is
         // there is none of its faults.
-        let parsed = match parsed {
-            Ok(after) => {
-                let beyond = bytes.get(end..after).unwrap_or_default();
-                if beyond.iter().all(u8::is_ascii_whitespace) { Ok(()) } else { Err(cut_short(end)) }
-            }
-            Err(fault) if fault.at.is_some_and(|at| at >= end) => Err(cut_short(end)),
-            Err(fault) => Err(fault),
+        let is_cut_short = match &parsed {
+            Ok(after) => !bytes.get(end..*after).unwrap_or_default().iter().all(u8::is_ascii_whitespace),
+            Err(fault) => fault.at.is_some_and(|at| at >= end),
         };
+        if is_cut_short {
+            self.reject_cut_short(plan, bytes, span, batch);
+            return;
+        }
+        let parsed = parsed.map(|_| ());
         self.accept_or_reject(plan, bytes, span, parsed, batch);
+    }
+
+    /// Refuses a record that ends before its event does, read again without what follows it.
+    #[cold]
+    fn reject_cut_short(&mut self, plan: &MeteringPlan, bytes: &[u8], span: Span, batch: &mut EventBatch) {
+        let record = bytes.get(span.start as usize..).and_then(|rest| rest.get(..span.length as usize));
+        let record = record.unwrap_or_default();
+        let alone = [record, &[0; PADDING]].concat();
+        let _ = self.parser.parse(plan, &alone, 0);
+        let fault = Fault::malformed("the record ends before the event does", record.len());
+        self.reject(&alone, Span { start: 0, ..span }, fault, batch);
+        if let Some(reject) = batch.rejects.last_mut() {
+            reject.span = span;
+        }
     }
 
     /// Adds the parsed event to the columns, or what is wrong with it to the rejects.
@@ -591,11 +607,6 @@ pub(crate) fn too_large(record: Option<&[u8]>) -> Option<Box<Fault>> {
     let length = record.filter(|record| record.len() > EVENT_BYTES_MAX)?.trim_ascii().len();
     let detail = || format!("the record has {length} bytes, {EVENT_BYTES_MAX} are allowed");
     (length > EVENT_BYTES_MAX).then(|| Fault::of(RejectReason::EventTooLarge, detail()))
-}
-
-#[cold]
-fn cut_short(end: usize) -> Box<Fault> {
-    Fault::malformed("the record ends before the event does", end)
 }
 
 pub(crate) fn span(start: usize, end: usize, line: u32) -> Span {
