@@ -129,9 +129,9 @@ impl Decider {
             dedup: Dedup::new(key),
             totals: RunningTotals::new(catalog),
             control: ControlTotals::default(),
-            sources: Interner::new(0),
-            event_types: Interner::new(0),
-            values: DimensionValues::new(dimensions),
+            sources: Interner::new(key.text_seed()),
+            event_types: Interner::new(key.text_seed()),
+            values: DimensionValues::new(dimensions, key.text_seed()),
             decoders: std::iter::repeat_with(numbers).take(decoders).collect(),
             verdicts: Vec::new(),
         }

@@ -51,6 +51,12 @@ impl HashKey {
         [self.identity.0.rotate_left(17), self.identity.1.rotate_left(41)]
     }
 
+    /// Secret that places texts in tables, such as that of an [`crate::interner::Interner`].
+    #[must_use]
+    pub const fn text_seed(&self) -> u64 {
+        self.content.rotate_left(23)
+    }
+
     /// Seed of an event's outermost object.
     #[must_use]
     pub(crate) const fn content_root(&self) -> u64 {

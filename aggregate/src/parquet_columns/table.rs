@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use ingest::interner::Interner;
+use ingest::keyed_hash::HashKey;
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::errors::{ParquetError, Result};
@@ -155,9 +156,11 @@ impl Column {
         let is_plain = plain.contains(&descriptor.name());
         Ok(match descriptor.physical_type() {
             _ if descriptor.max_rep_level() > 0 => Self::List(ListColumn::new(descriptor)?),
-            Type::BYTE_ARRAY if is_text && !is_plain => {
-                Self::Text { column: TextColumn::new(descriptor)?, texts: Interner::new(0), last: None }
-            }
+            Type::BYTE_ARRAY if is_text && !is_plain => Self::Text {
+                column: TextColumn::new(descriptor)?,
+                texts: Interner::new(HashKey::random().text_seed()),
+                last: None,
+            },
             Type::BYTE_ARRAY => Self::Plain(PlainColumn::new(descriptor)?),
             Type::INT32 => Self::Integer(IntegerColumn::new(descriptor)?),
             Type::INT64 => Self::Long(LongColumn::new(descriptor)?),
