@@ -364,8 +364,13 @@ impl RunningTotals {
             _ => true,
         };
         let charge = self.charges.charges.get(position as usize).ok_or(Overflow)?;
-        let is_latest =
-            is_latest_of_day && (place.segment != charge.day.segment || place.date >= charge.day.date);
+        // The newest day has no events where those that opened the charge could not be priced.
+        let is_later = |day: &crate::charge::Day| {
+            day.segment == place.segment && day.date > place.date && day.usage.events > 0
+        };
+        let is_last_day = place.date >= charge.day.date
+            || (charge.day.usage.events == 0 && !self.charges.days_of(position).any(is_later));
+        let is_latest = is_latest_of_day && (place.segment != charge.day.segment || is_last_day);
         let in_total = EventUsage { is_latest, ..event };
         let in_day = EventUsage { is_latest: is_latest_of_day, ..event };
         let amount = self.charges.add(catalog, position, place, time, &in_total, &in_day)?;
