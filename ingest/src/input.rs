@@ -143,7 +143,8 @@ pub fn find_inputs(
         }
         for path in find_files(name, &patterns)? {
             let mapping = forced.or_else(|| patterns.mapping_of(&path));
-            if mapping.is_none() && file_name(&path).is_some_and(|file| stem(file).ends_with(".csv")) {
+            let is_csv = || file_name(&path).is_some_and(|file| has_ending(stem(file), ".csv"));
+            if mapping.is_none() && is_csv() {
                 return Err(InputError::UnmappedCsv(path.display().to_string()));
             }
             let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file);
@@ -235,8 +236,13 @@ fn file_name(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
 }
 
+/// Does a file name end so? Endings are lower case.
+pub(crate) fn has_ending(name: &str, ending: &str) -> bool {
+    name.ends_with(ending)
+}
+
 /// A file name without the ending of its compression.
-fn stem(name: &str) -> &str {
+pub(crate) fn stem(name: &str) -> &str {
     COMPRESSED_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
 }
 

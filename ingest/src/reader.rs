@@ -14,7 +14,7 @@ use schemas::usage_event::EVENT_BYTES_MAX;
 use crate::csv_rows::CsvColumns;
 use crate::decoder::{Records, span};
 use crate::event_batch::{BatchOrigin, EventBatch, ReadAttributes, Reject};
-use crate::input::{ByteStream, Input, InputError};
+use crate::input::{ByteStream, Input, InputError, has_ending, stem};
 use crate::metering::MeteringPlan;
 use crate::scan::PADDING;
 use crate::split::{RowSplitter, ValueSplitter};
@@ -155,7 +155,7 @@ impl OpenInput {
     /// Lines, unless the input is a list, or a `.json` file that may spread a value over lines.
     fn json_format(&self, input: &Input) -> Format {
         let first = self.carry().iter().find(|byte| !byte.is_ascii_whitespace());
-        let is_json_file = input.name.trim_end_matches(".gz").trim_end_matches(".zst").ends_with(".json");
+        let is_json_file = has_ending(stem(&input.name), ".json");
         if first == Some(&b'[') || is_json_file {
             Format::Values(ValueSplitter::default())
         } else {
