@@ -130,14 +130,14 @@ impl AccrualTotals {
 fn write_rows(
     rows: &mut Rows<'_>,
     group: &GroupRecord<'_>,
-    days: &[AccrualDay],
+    group_days: &[AccrualDay],
     records: &[AccrualRecord],
     buffers: &RecordBuffers,
 ) -> parquet::errors::Result<()> {
     let GroupRecord { line, entity, meter, .. } = group;
     let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let all = || records.iter();
-    let days = || days.iter();
+    let days = || group_days.iter();
     rows.texts(all().map(|record| buffers.key(record)))?
         .integer(signed(FIRST_REVISION))?
         .uuids(all().map(|record| &record.id))?
@@ -165,7 +165,7 @@ fn write_rows(
         .decimals(days().map(|day| day.cumulative_quantity))?
         .optional_text(meter.unit.as_deref())?
         .longs(days().map(|day| i64::try_from(day.event_count).unwrap_or(i64::MAX)))?;
-    write_tiers(rows, days())?;
+    write_tiers(rows, group_days)?;
     rows.text(line.currency.code())?
         .integer(i32::from(line.currency.exponent()))?
         .decimals(days().map(|day| day.cumulative_amount.units()))?
@@ -179,11 +179,8 @@ fn write_rows(
     Ok(())
 }
 
-fn write_tiers<'a>(
-    rows: &mut Rows<'_>,
-    days: impl Iterator<Item = &'a AccrualDay> + Clone,
-) -> parquet::errors::Result<()> {
-    let tiers = || days.clone().map(|day| day.tiers.iter());
+fn write_tiers(rows: &mut Rows<'_>, days: &[AccrualDay]) -> parquet::errors::Result<()> {
+    let tiers = || days.iter().map(|day| day.tiers.iter());
     rows.lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.tier.into()))))?
         .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.lower_bound))))?
         .lists(tiers().map(|tiers| tiers.map(|tier| tier.upper_bound)))?

@@ -123,13 +123,13 @@ impl RunningTotals {
     /// Number of charges.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.charges.charges.len()
+        self.charges.all.len()
     }
 
     /// Are there no charges?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.charges.charges.is_empty()
+        self.charges.all.is_empty()
     }
 
     /// Exact amounts of all charges by currency, in order of their codes.
@@ -137,7 +137,7 @@ impl RunningTotals {
     /// # Errors
     /// [`Overflow`].
     pub fn by_currency(&self) -> Result<Vec<Money>, Overflow> {
-        let amounts = self.charges.charges.iter().map(|charge| (charge.key.line, charge.amount));
+        let amounts = self.charges.all.iter().map(|charge| (charge.key.line, charge.amount));
         sum_by_currency(&self.catalog, amounts)
     }
 
@@ -152,7 +152,7 @@ impl RunningTotals {
     #[inline]
     #[must_use]
     pub fn touch(&self, charge: u32) -> u64 {
-        self.charges.charges.get(charge as usize).map_or(0, Charge::touch)
+        self.charges.all.get(charge as usize).map_or(0, Charge::touch)
     }
 
     /// Loads what rating looks at next, after the charge that is touched: the day behind the newest one,
@@ -160,7 +160,7 @@ impl RunningTotals {
     #[inline]
     #[must_use]
     pub fn touch_further(&self, charge: u32, account: u32, time: Timestamp) -> u64 {
-        match self.charges.charges.get(charge as usize) {
+        match self.charges.all.get(charge as usize) {
             None => self.catalog.touch(account),
             Some(charge) if time < charge.day_holds.start => {
                 self.charges.days.get(charge.day.next as usize).map_or(0, |day| day.usage.events)
@@ -186,7 +186,7 @@ impl RunningTotals {
     ) -> Result<RatedEvent, UnratedReason> {
         let slot = self.slot(usage.account, usage.meter);
         let newest = self.newest.get(slot).copied().unwrap_or(NO_CHARGE);
-        if let Some(charge) = self.charges.charges.get_mut(newest as usize)
+        if let Some(charge) = self.charges.all.get_mut(newest as usize)
             && charge.holds.contains(usage.time)
             && let Some(rate) = self.catalog.rates().get(charge.rate as usize)
             && rate.group.is_empty()
@@ -209,7 +209,7 @@ impl RunningTotals {
     #[inline(never)]
     fn rate_other_day(&mut self, usage: &MeteredUsage<'_>, newest: u32) -> Result<RatedEvent, UnratedReason> {
         let Self { catalog, charges, service_days, .. } = self;
-        let charge = charges.charges.get(newest as usize).ok_or(UnratedReason::AmountOverflow)?;
+        let charge = charges.all.get(newest as usize).ok_or(UnratedReason::AmountOverflow)?;
         let rate = catalog.rates().get(charge.rate as usize).ok_or(UnratedReason::NoRate)?;
         let day = service_days.of(catalog, charge.legal_entity, usage.time);
         let place = Place {
@@ -236,7 +236,7 @@ impl RunningTotals {
         newest: u32,
     ) -> Result<RatedEvent, UnratedReason> {
         let catalog = Arc::clone(&self.catalog);
-        let applicable = match self.charges.charges.get(newest as usize) {
+        let applicable = match self.charges.all.get(newest as usize) {
             Some(charge) if charge.holds.contains(usage.time) => self.applicable_like(charge),
             _ => applicable(&catalog, usage)?,
         };
@@ -260,14 +260,13 @@ impl RunningTotals {
         let day = self.service_days.of(&catalog, applicable.legal_entity, usage.time);
         let day_holds = day.holds.intersection(&applicable.holds);
         let place = Place { segment, date: day.date.days(), day_holds };
-        let position = match known {
-            Some(position) => position,
-            None => {
-                let position = self.charges.open(key, applicable.legal_entity, place);
-                let position = position.ok_or(UnratedReason::AmountOverflow)?;
-                self.by_key.insert(key, position);
-                position
-            }
+        let position = if let Some(position) = known {
+            position
+        } else {
+            let position = self.charges.open(key, applicable.legal_entity, place);
+            let position = position.ok_or(UnratedReason::AmountOverflow)?;
+            self.by_key.insert(key, position);
+            position
         };
         if let Some(newest) = self.newest.get_mut(slot) {
             *newest = position;
@@ -379,12 +378,12 @@ impl RunningTotals {
             Some(earliest) => {
                 let earliest = Timestamp::from_micros(earliest);
                 let before =
-                    self.charges.charges.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
+                    self.charges.all.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
                 let day = self.service_days.of(catalog, self.entity_of(position), earliest);
                 self.charges.add(catalog, position, place, time, &known, &new)?;
                 self.charges.move_distinct_value(catalog, position, day.date.days(), earliest)?;
                 let after =
-                    self.charges.charges.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
+                    self.charges.all.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
                 after.checked_sub(before).map_err(|_| Overflow)?
             }
         };
@@ -394,7 +393,7 @@ impl RunningTotals {
     }
 
     fn entity_of(&self, position: u32) -> u32 {
-        self.charges.charges.get(position as usize).map_or(0, |charge| charge.legal_entity)
+        self.charges.all.get(position as usize).map_or(0, |charge| charge.legal_entity)
     }
 
     /// The latest event counts, by event time, then by id, then by source.
@@ -416,7 +415,7 @@ impl RunningTotals {
             (Some(last), Some(latest)) => (time, &identity) > (last, latest),
             _ => true,
         };
-        let charge = self.charges.charges.get(position as usize).ok_or(Overflow)?;
+        let charge = self.charges.all.get(position as usize).ok_or(Overflow)?;
         let is_latest =
             is_latest_of_day && (place.segment != charge.day.segment || place.date >= charge.day.date);
         let in_total = EventUsage { is_latest, ..event };

@@ -101,6 +101,7 @@ fn block(bytes: &[u8], at: usize, end: usize) -> u128 {
 }
 
 /// Masks of the first bytes of a block, by their number.
+#[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
 const BYTES: [u128; 16] = {
     let mut masks = [0; 16];
     let mut length = 1;
