@@ -271,17 +271,12 @@ impl OpenInput {
         pad(&mut batch.bytes);
         let mut length = 0;
         loop {
-<<<<<<< HEAD
-            let newline = memchr::memchr(b'\n', &self.carry);
-            let read = newline.unwrap_or(self.carry.len());
-=======
             let newline = memchr::memchr(b'\n', self.carry());
-            let read = newline.map_or(self.waiting, |newline| newline + 1);
->>>>>>> perf
+            let read = newline.unwrap_or(self.waiting);
             length += read as u64;
             self.drop_front(read);
             if newline.is_some() {
-                self.carry.drain(..1);
+                self.drop_front(1);
                 self.offset += 1;
                 self.line += 1;
                 break;
