@@ -46,7 +46,7 @@ impl AccrualTable {
     /// [`AggregateError`] when its file cannot be written.
     pub fn create(output: &Output, part: usize) -> Result<Self, AggregateError> {
         let name = format!("accruals/part-{part:05}.parquet");
-        let table = TableWriter::create(output, &name, &arrow_schema(), &["accrual_key"], &SORTED_BY)?;
+        let table = TableWriter::create(output, &name, &arrow_schema(), &[], &["accrual_key"], &SORTED_BY)?;
         Ok(Self {
             table,
             buffers: RecordBuffers::default(),

@@ -12,7 +12,7 @@ use crate::parquet_columns::TableWriter;
 /// [`AggregateError`] when they cannot be written.
 pub fn write_control_totals(output: &Output, totals: &[ControlTotal]) -> Result<(), AggregateError> {
     let name = "control_totals/part-00000.parquet";
-    let mut table = TableWriter::create(output, name, &arrow_schema(), &[], &[])?;
+    let mut table = TableWriter::create(output, name, &arrow_schema(), &[], &[], &[])?;
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     for total in totals {
         table.write(1, |row| {

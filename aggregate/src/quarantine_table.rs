@@ -9,7 +9,7 @@ use crate::output::Output;
 use crate::parquet_columns::TableWriter;
 
 /// Columns whose values mostly differ.
-const PLAIN: [&str; 3] = ["detail", "bytes", "event_id"];
+const PLAIN: [&str; 2] = ["detail", "bytes"];
 
 /// The quarantine of a run, as it is written.
 pub struct QuarantineTable {
@@ -52,7 +52,7 @@ impl QuarantineTable {
     /// [`AggregateError`] when its file cannot be written.
     pub fn create(output: &Output, inputs: Vec<String>) -> Result<Self, AggregateError> {
         let name = "quarantine/part-00000.parquet";
-        let table = TableWriter::create(output, name, &arrow_schema(), &PLAIN, &[])?;
+        let table = TableWriter::create(output, name, &arrow_schema(), &PLAIN, &["event_id"], &[])?;
         Ok(Self { table, inputs, totals: QuarantineTotals::default() })
     }
 

@@ -108,7 +108,7 @@ impl TextColumn {
             false,
         );
         let dictionary = Some((content, self.dictionary.len()));
-        self.chunk.finish(dictionary, self.rows, Some(statistics), row_group)?;
+        self.chunk.finish(dictionary, self.rows, Some(statistics), None, row_group)?;
         for number in self.dictionary.drain(..) {
             if let Some(place) = self.places.get_mut(number as usize) {
                 *place = ABSENT;
@@ -217,7 +217,7 @@ impl IntegerColumn {
         let greatest = self.dictionary.iter().max().copied();
         let statistics = Statistics::int32(least, greatest, None, Some(0), false);
         let dictionary = Some((&mut self.buffer, self.dictionary.len()));
-        self.chunk.finish(dictionary, self.rows, Some(statistics), row_group)?;
+        self.chunk.finish(dictionary, self.rows, Some(statistics), None, row_group)?;
         self.dictionary.clear();
         (self.last, self.rows) = (None, 0);
         Ok(())
@@ -305,6 +305,6 @@ impl LongColumn {
         let (least, greatest) = self.bounds.take().unzip();
         let nulls = if self.is_nullable { None } else { Some(0) };
         let statistics = Statistics::int64(least, greatest, None, nulls, false);
-        self.chunk.finish(None, std::mem::take(&mut self.rows), Some(statistics), row_group)
+        self.chunk.finish(None, std::mem::take(&mut self.rows), Some(statistics), None, row_group)
     }
 }

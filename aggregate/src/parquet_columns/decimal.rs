@@ -158,7 +158,7 @@ impl DecimalPage {
         self.places.clear();
         self.has_dictionary = None;
         let dictionary = if count > 0 { Some((&mut self.buffer, count)) } else { None };
-        chunk.finish(dictionary, rows, statistics, row_group)
+        chunk.finish(dictionary, rows, statistics, None, row_group)
     }
 }
 

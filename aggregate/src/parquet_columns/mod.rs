@@ -9,6 +9,7 @@ mod column;
 mod decimal;
 mod delta;
 mod hybrid;
+mod id_index;
 mod plain;
 mod table;
 

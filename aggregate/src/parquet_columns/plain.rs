@@ -1,19 +1,27 @@
 //! Columns whose values are stored as they are: most of them differ, or most are absent.
 
 use parquet::basic::Encoding;
+use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::Result;
+use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{Chunk, RowGroupWriter};
 use super::column::{PAGE_ROWS, put_bytes, put_levels};
+use super::id_index::IdIndex;
 
-/// UUIDs as sixteen bytes. They are random: neither compressed nor bounded.
+/// Bytes of a UUID.
+const UUID_BYTES: usize = 16;
+
+/// UUIDs as sixteen bytes, which are not compressed, with an index.
 pub(crate) struct UuidColumn {
     chunk: Chunk,
     is_nullable: bool,
     levels: Vec<u32>,
     page: Vec<u8>,
+    index: IdIndex,
     rows: u64,
+    nulls: u64,
 }
 
 impl UuidColumn {
@@ -24,7 +32,9 @@ impl UuidColumn {
             is_nullable,
             levels: Vec::new(),
             page: Vec::new(),
+            index: IdIndex::default(),
             rows: 0,
+            nulls: 0,
         })
     }
 
@@ -43,6 +53,11 @@ impl UuidColumn {
         if self.levels.is_empty() {
             return Ok(());
         }
+        let ids = self.page.chunks_exact(UUID_BYTES);
+        self.nulls += (self.levels.len() - ids.len()) as u64;
+        for id in ids {
+            self.index.insert(id)?;
+        }
         if self.is_nullable {
             prepend_levels(&self.levels, &mut self.page);
         }
@@ -54,7 +69,16 @@ impl UuidColumn {
 
     pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
         self.flush()?;
-        self.chunk.finish(None, std::mem::take(&mut self.rows), None, row_group)
+        let (bounds, filter) = self.index.take();
+        let (least, greatest) = bounds.unzip();
+        let statistics = Statistics::fixed_len_byte_array(
+            least.map(FixedLenByteArray::from),
+            greatest.map(FixedLenByteArray::from),
+            None,
+            Some(std::mem::take(&mut self.nulls)),
+            false,
+        );
+        self.chunk.finish(None, std::mem::take(&mut self.rows), Some(statistics), filter, row_group)
     }
 }
 
@@ -71,7 +95,10 @@ pub(crate) struct PlainColumn {
     is_nullable: bool,
     levels: Vec<u32>,
     page: Vec<u8>,
+    /// Where the texts are ids.
+    index: Option<IdIndex>,
     rows: u64,
+    nulls: u64,
 }
 
 impl PlainColumn {
@@ -82,16 +109,28 @@ impl PlainColumn {
             is_nullable,
             levels: Vec::new(),
             page: Vec::new(),
+            index: None,
             rows: 0,
+            nulls: 0,
         })
+    }
+
+    /// A column of ids, which gets an index.
+    pub(crate) fn ids(descriptor: ColumnDescPtr) -> Result<Self> {
+        Ok(Self { index: Some(IdIndex::default()), ..Self::new(descriptor)? })
     }
 
     #[inline]
     pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<()> {
         for value in values {
             self.levels.push(u32::from(value.is_some()));
-            if let Some(value) = value {
-                put_bytes(value, &mut self.page);
+            match (value, &mut self.index) {
+                (Some(value), Some(index)) => {
+                    index.insert(value)?;
+                    put_bytes(value, &mut self.page);
+                }
+                (Some(value), None) => put_bytes(value, &mut self.page),
+                (None, _) => self.nulls += 1,
             }
         }
         if self.levels.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
@@ -112,6 +151,15 @@ impl PlainColumn {
 
     pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
         self.flush()?;
-        self.chunk.finish(None, std::mem::take(&mut self.rows), None, row_group)
+        let (bounds, filter) = self.index.as_mut().map(IdIndex::take).unwrap_or_default();
+        let (least, greatest) = bounds.unzip();
+        let statistics = Statistics::byte_array(
+            least.map(ByteArray::from),
+            greatest.map(ByteArray::from),
+            None,
+            Some(std::mem::take(&mut self.nulls)),
+            false,
+        );
+        self.chunk.finish(None, std::mem::take(&mut self.rows), Some(statistics), filter, row_group)
     }
 }

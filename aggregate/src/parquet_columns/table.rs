@@ -84,12 +84,14 @@ enum Column {
 }
 
 impl TableWriter {
-    /// Begins a table. Text columns named in `plain` are stored without a dictionary.
+    /// Begins a table. Text columns named in `plain` and `ids` are stored without a dictionary, those in `ids`
+    /// with an index.
     pub(crate) fn create(
         output: &Output,
         name: &str,
         schema: &Schema,
         plain: &[&str],
+        ids: &[&str],
         sorted_by: &[&str],
     ) -> std::result::Result<Self, AggregateError> {
         let file = output.create_file(name)?;
@@ -99,7 +101,7 @@ impl TableWriter {
             SortingColumn { column_idx, descending: false, nulls_first: false }
         };
         let (file, schema) = begin_file(file, schema, sorted_by.iter().map(ascending).collect())?;
-        let columns = Column::all(&schema, plain).map_err(|error| parquet_error(&path, error))?;
+        let columns = Column::all(&schema, plain, ids).map_err(|error| parquet_error(&path, error))?;
         Ok(Self { file, path, columns, rows: 0 })
     }
 
@@ -143,15 +145,17 @@ impl TableWriter {
 }
 
 impl Column {
-    fn all(schema: &SchemaDescPtr, plain: &[&str]) -> Result<Vec<Self>> {
-        (0..schema.num_columns()).map(|position| Self::new(schema.column(position), plain)).collect()
+    fn all(schema: &SchemaDescPtr, plain: &[&str], ids: &[&str]) -> Result<Vec<Self>> {
+        (0..schema.num_columns()).map(|position| Self::new(schema.column(position), plain, ids)).collect()
     }
 
-    fn new(descriptor: ColumnDescPtr, plain: &[&str]) -> Result<Self> {
+    fn new(descriptor: ColumnDescPtr, plain: &[&str], ids: &[&str]) -> Result<Self> {
         let is_text = descriptor.converted_type() == ConvertedType::UTF8;
         let is_plain = plain.contains(&descriptor.name());
+        let is_id = ids.contains(&descriptor.name());
         Ok(match descriptor.physical_type() {
             _ if descriptor.max_rep_level() > 0 => Self::List(ListColumn::new(descriptor)?),
+            Type::BYTE_ARRAY if is_id => Self::Plain(PlainColumn::ids(descriptor)?),
             Type::BYTE_ARRAY if is_text && !is_plain => {
                 Self::Text { column: TextColumn::new(descriptor)?, texts: Interner::new(0), last: None }
             }
