@@ -73,7 +73,7 @@ impl QuarantineTable {
             let entry = Entry {
                 class: QuarantineClass::Rejected,
                 reason: reject.reason.code(),
-                detail: &format!("{}: {}", reject.detail, reject.reason.mend()),
+                detail: &reject.explanation(),
                 span: reject.span,
                 length: reject.length,
                 source: attributes.source.as_deref(),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use schemas::decimal::{Decimal, DecimalError, power_of_ten};
-use schemas::id::{ID_BYTES_MAX, check_id};
+use schemas::id::{ID_BYTES_MAX, IdError, check_id};
 use schemas::money::AMOUNT_SCALE;
 use schemas::quarantine::RejectReason;
 use schemas::timestamp::{Timestamp, TimestampError};
@@ -132,9 +132,11 @@ impl DecoderState {
     ) {
         batch.received += 1;
         let (start, end) = (span.start as usize, (span.start + span.length) as usize);
-        if !is_utf8 && simdutf8::basic::from_utf8(bytes.get(start..end).unwrap_or_default()).is_err() {
+        if !is_utf8 && let Err(error) = simdutf8::compat::from_utf8(bytes.get(start..end).unwrap_or_default())
+        {
             self.parser.event.clear();
-            let fault = Fault::at(RejectReason::InvalidUtf8, "the bytes are not UTF-8", start);
+            let at = start + error.valid_up_to();
+            let fault = Fault::at(RejectReason::InvalidUtf8, "the bytes are not UTF-8", at);
             self.reject(bytes, span, fault, batch);
             return;
         }
@@ -183,7 +185,7 @@ impl DecoderState {
         if !is_text || event.bytes(bytes, specversion) != SPECVERSION.as_bytes() {
             return Err(Fault::of(
                 RejectReason::UnsupportedSpecversion,
-                format!("specversion is {}, not \"1.0\"", self.show(bytes, specversion)),
+                format!("specversion is {}", self.show(bytes, specversion)),
             ));
         }
         let id = self.required(bytes, Attribute::Id, "id", RejectReason::MissingId)?;
@@ -226,10 +228,7 @@ impl DecoderState {
         if sampledrate.kind != TokenKind::Absent && event.bytes(bytes, sampledrate) != b"1" {
             return Err(Fault::of(
                 RejectReason::SampledTelemetry,
-                format!(
-                    "sampledrate is {}: only every so many events were sent",
-                    self.show(bytes, sampledrate)
-                ),
+                format!("sampledrate is {}", self.show(bytes, sampledrate)),
             ));
         }
 
@@ -280,7 +279,7 @@ impl DecoderState {
                 Fault::of(missing, format!("the event has no {name}"))
             }
             TokenKind::Number | TokenKind::Bool | TokenKind::Container => {
-                let detail = format!("{name} is {}, not text", self.show(bytes, token));
+                let detail = format!("{name} is {}", self.show(bytes, token));
                 Fault::of(RejectReason::InvalidAttribute, detail)
             }
         }
@@ -296,7 +295,7 @@ impl DecoderState {
             Err(error) => return Err(self.bad_time(bytes, token, error)),
         };
         if time < EVENT_TIME_MIN || time >= EVENT_TIME_END {
-            let detail = format!("time is {time}, outside 1970 to 2099");
+            let detail = format!("time is {time}");
             return Err(Fault::of(RejectReason::TimeOutOfRange, detail));
         }
         Ok(time)
@@ -373,7 +372,7 @@ impl DecoderState {
             let text = match token.kind {
                 TokenKind::Absent | TokenKind::Null if meter.ignore_if_missing => return Ok(None),
                 TokenKind::Absent | TokenKind::Null | TokenKind::Container => {
-                    let detail = format!("{} is {}, not a value", path(), self.show(bytes, token));
+                    let detail = format!("{} is {}", path(), self.show(bytes, token));
                     return Err(Fault::of(RejectReason::MissingQuantity, detail));
                 }
                 TokenKind::Number => {
@@ -406,12 +405,12 @@ impl DecoderState {
         let detail = match reason {
             RejectReason::NegativeQuantity => format!("{path} is {shown}, below zero"),
             RejectReason::QuantityOutOfRange => {
-                format!("{path} is {shown}, more than 20 digits before the point")
+                format!("{path} is {shown}, with more than 20 digits before the point")
             }
             RejectReason::QuantityTooPrecise => {
                 format!("{path} is {shown}, finer than the {decimals} decimal places of its meter")
             }
-            RejectReason::NumberTooLong => format!("{path} has more than 64 digits"),
+            RejectReason::NumberTooLong => format!("{path} has too many digits"),
             RejectReason::MissingQuantity => format!("the event has no {path}"),
             _ => format!("{path} is {shown}, not a number"),
         };
@@ -436,10 +435,11 @@ impl DecoderState {
         let units = number.and_then(|units| units.checked_mul(factor).ok_or(DecimalError::OutOfRange));
         units.map_err(|error| {
             let path = plan.path(price.slot);
-            Fault::of(
-                RejectReason::InvalidEventPrice,
-                format!("{path} is {}, {error}", self.show(bytes, token)),
-            )
+            let detail = match token.kind {
+                TokenKind::Absent => format!("the event has no {path}"),
+                _ => format!("{path} is {}, {}", self.show(bytes, token), number_fault(error)),
+            };
+            Fault::of(RejectReason::InvalidEventPrice, detail)
         })
     }
 
@@ -484,7 +484,10 @@ impl DecoderState {
             TokenKind::Number => canonical_number(text),
             _ => {
                 let path = plan.path(slot);
-                let detail = format!("{path} is {}, not a short text", self.show(bytes, token));
+                let detail = match token.kind {
+                    TokenKind::Container => format!("{path} is {}", self.show(bytes, token)),
+                    _ => format!("{path} has {} bytes", text.len()),
+                };
                 return Err(Fault::of(RejectReason::InvalidDimension, detail));
             }
         };
@@ -501,14 +504,12 @@ impl DecoderState {
     /// A value as an error message shows it, cut where it is long.
     #[cold]
     fn show(&self, bytes: &[u8], token: Token) -> String {
-        let text = String::from_utf8_lossy(self.parser.event.bytes(bytes, token));
-        let shown: String = text.chars().take(60).collect();
-        let cut = if shown.len() < text.len() { "…" } else { "" };
+        let shown = shortened(&String::from_utf8_lossy(self.parser.event.bytes(bytes, token)));
         match token.kind {
             TokenKind::Absent => "missing".to_owned(),
             TokenKind::Container => "an object or a list".to_owned(),
-            TokenKind::Text | TokenKind::UnescapedText => format!("{:?}", shown + cut),
-            TokenKind::Number | TokenKind::Bool | TokenKind::Null => shown + cut,
+            TokenKind::Text | TokenKind::UnescapedText => format!("{shown:?}"),
+            TokenKind::Number | TokenKind::Bool | TokenKind::Null => shown,
         }
     }
 
@@ -561,7 +562,31 @@ const fn text_range(token: Token) -> TextRange {
 #[cold]
 fn check_attribute(name: &str, text: &[u8]) -> Result<(), Box<Fault>> {
     let text = std::str::from_utf8(text).unwrap_or_default();
-    check_id(text).map_err(|error| Fault::of(RejectReason::InvalidAttribute, format!("{name} is {error}")))
+    check_id(text).map_err(|error| {
+        let detail = match error {
+            IdError::Empty => format!("{name} is empty"),
+            IdError::TooLong => format!("{name} has {} bytes", text.len()),
+            IdError::ControlCharacter => format!("{name} holds a forbidden character"),
+        };
+        Fault::of(RejectReason::InvalidAttribute, detail)
+    })
+}
+
+/// A text as an error message shows it, cut where it is long.
+pub(crate) fn shortened(text: &str) -> String {
+    let shown: String = text.chars().take(60).collect();
+    let cut = if shown.len() < text.len() { "…" } else { "" };
+    shown + cut
+}
+
+/// What is wrong with a number, as it follows the number.
+pub(crate) fn number_fault(error: DecimalError) -> String {
+    match error {
+        DecimalError::NotANumber => "not a number".to_owned(),
+        DecimalError::TooLong => "with more than 64 digits".to_owned(),
+        DecimalError::TooPrecise(places) => format!("with more than {places} decimal places"),
+        DecimalError::OutOfRange => "too large".to_owned(),
+    }
 }
 
 /// Nothing but printable ASCII, and not too long?
