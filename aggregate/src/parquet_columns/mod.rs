@@ -8,6 +8,7 @@ mod chunk;
 mod column;
 mod delta;
 mod hybrid;
+mod repeating;
 mod table;
 
 pub(crate) use chunk::RowGroupWriter;

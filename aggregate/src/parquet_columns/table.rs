@@ -17,6 +17,7 @@ use super::chunk::RowGroupWriter;
 use super::column::{
     DecimalColumn, IntegerColumn, ListColumn, LongColumn, PlainColumn, TextColumn, UuidColumn,
 };
+use super::repeating::{RepeatingLongColumn, TruthColumn};
 use crate::error::AggregateError;
 use crate::output::{Output, OutputFile, write_error};
 
@@ -78,13 +79,16 @@ enum Column {
     Plain(PlainColumn),
     Integer(IntegerColumn),
     Long(LongColumn),
+    RepeatingLong(RepeatingLongColumn),
+    Truth(TruthColumn),
     Decimal(DecimalColumn),
     Uuid(UuidColumn),
     List(ListColumn),
 }
 
 impl TableWriter {
-    /// Begins a table. Text columns named in `plain` are stored without a dictionary.
+    /// Begins a table. Text columns named in `plain` are stored without a dictionary; 64-bit numbers
+    /// that rows are sorted by repeat, and have one.
     pub(crate) fn create(
         output: &Output,
         name: &str,
@@ -99,7 +103,7 @@ impl TableWriter {
             SortingColumn { column_idx, descending: false, nulls_first: false }
         };
         let (file, schema) = begin_file(file, schema, sorted_by.iter().map(ascending).collect())?;
-        let columns = Column::all(&schema, plain).map_err(|error| parquet_error(&path, error))?;
+        let columns = Column::all(&schema, plain, sorted_by).map_err(|error| parquet_error(&path, error))?;
         Ok(Self { file, path, columns, rows: 0 })
     }
 
@@ -143,13 +147,15 @@ impl TableWriter {
 }
 
 impl Column {
-    fn all(schema: &SchemaDescPtr, plain: &[&str]) -> Result<Vec<Self>> {
-        (0..schema.num_columns()).map(|position| Self::new(schema.column(position), plain)).collect()
+    fn all(schema: &SchemaDescPtr, plain: &[&str], sorted_by: &[&str]) -> Result<Vec<Self>> {
+        let columns = (0..schema.num_columns()).map(|position| schema.column(position));
+        columns.map(|descriptor| Self::new(descriptor, plain, sorted_by)).collect()
     }
 
-    fn new(descriptor: ColumnDescPtr, plain: &[&str]) -> Result<Self> {
+    fn new(descriptor: ColumnDescPtr, plain: &[&str], sorted_by: &[&str]) -> Result<Self> {
         let is_text = descriptor.converted_type() == ConvertedType::UTF8;
         let is_plain = plain.contains(&descriptor.name());
+        let repeats = sorted_by.contains(&descriptor.name());
         Ok(match descriptor.physical_type() {
             _ if descriptor.max_rep_level() > 0 => Self::List(ListColumn::new(descriptor)?),
             Type::BYTE_ARRAY if is_text && !is_plain => {
@@ -157,7 +163,9 @@ impl Column {
             }
             Type::BYTE_ARRAY => Self::Plain(PlainColumn::new(descriptor)?),
             Type::INT32 => Self::Integer(IntegerColumn::new(descriptor)?),
+            Type::INT64 if repeats => Self::RepeatingLong(RepeatingLongColumn::new(descriptor)?),
             Type::INT64 => Self::Long(LongColumn::new(descriptor)?),
+            Type::BOOLEAN => Self::Truth(TruthColumn::new(descriptor)?),
             Type::FIXED_LEN_BYTE_ARRAY if descriptor.logical_type_ref() == Some(&LogicalType::Uuid) => {
                 Self::Uuid(UuidColumn::new(descriptor)?)
             }
@@ -177,6 +185,8 @@ impl Column {
             Self::Plain(column) => column.finish(row_group),
             Self::Integer(column) => column.finish(row_group),
             Self::Long(column) => column.finish(row_group),
+            Self::RepeatingLong(column) => column.finish(row_group),
+            Self::Truth(column) => column.finish(row_group),
             Self::Decimal(column) => column.finish(row_group),
             Self::Uuid(column) => column.finish(row_group),
             Self::List(column) => column.finish(row_group),
@@ -210,6 +220,20 @@ impl Rows<'_> {
                 column.extend(std::iter::repeat_n(text.map(str::as_bytes), self.rows))?;
             }
             _ => return Err(mismatch("a text")),
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn optional_texts<'a>(
+        &mut self,
+        values: impl Iterator<Item = Option<&'a str>>,
+    ) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Text { column, texts, last }) => {
+                column.extend(values.map(|text| text.map_or(u32::MAX, |text| number(text, texts, last))))?;
+            }
+            Some(Column::Plain(column)) => column.extend(values.map(|text| text.map(str::as_bytes)))?,
+            _ => return Err(mismatch("texts")),
         }
         Ok(self)
     }
@@ -249,6 +273,14 @@ impl Rows<'_> {
         Ok(self)
     }
 
+    pub(crate) fn truths(&mut self, values: impl Iterator<Item = bool>) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Truth(column)) => column.extend(values)?,
+            _ => return Err(mismatch("truth values")),
+        }
+        Ok(self)
+    }
+
     pub(crate) fn long(&mut self, value: i64) -> Result<&mut Self> {
         self.longs(std::iter::repeat_n(value, self.rows))
     }
@@ -257,6 +289,7 @@ impl Rows<'_> {
         match self.columns.next() {
             Some(Column::Long(column)) if column.is_nullable() => column.extend_optional(values.map(Some))?,
             Some(Column::Long(column)) => column.extend(values)?,
+            Some(Column::RepeatingLong(column)) => column.extend(values)?,
             _ => return Err(mismatch("64-bit numbers")),
         }
         Ok(self)
