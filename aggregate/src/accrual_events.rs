@@ -1,4 +1,4 @@
-//! Writes accruals as CloudEvents, one per line, in the order of the table.
+//! Writes accruals as events (the `CloudEvents` format), one per line, in the order of the table.
 
 use std::io::Write;
 
@@ -50,7 +50,8 @@ impl AccrualEvents {
         }
         for day in group.days() {
             let record = shared.day(day, &mut self.buffers).map_err(overflow)?;
-            let accrual = shared.accrual(&record, &self.buffers);
+            let accrual = shared.accrual(day, &record, &self.buffers);
+            let accrual = accrual.ok_or(AggregateError::Overflow("accrual"))?;
             self.sequence += 1;
             let event = serde_json::json!({
                 "specversion": "1.0",

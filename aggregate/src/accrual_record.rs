@@ -34,10 +34,10 @@ pub(crate) struct GroupRecord<'a> {
 }
 
 /// One accrual.
-pub(crate) struct AccrualRecord<'a> {
-    pub(crate) day: &'a AccrualDay,
+pub(crate) struct AccrualRecord {
     pub(crate) contract_version: u32,
-    pub(crate) price_book: &'a PriceBookId,
+    /// As a position in the catalog.
+    price_book: u32,
     pub(crate) price_book_version: u32,
     pub(crate) price_model: PriceModelName,
     pub(crate) service_day: Date,
@@ -63,12 +63,12 @@ pub(crate) struct RecordBuffers {
 
 impl RecordBuffers {
     /// The key of an accrual of the group.
-    pub(crate) fn key(&self, record: &AccrualRecord<'_>) -> &str {
+    pub(crate) fn key(&self, record: &AccrualRecord) -> &str {
         self.keys.get(record.key.clone()).unwrap_or_default()
     }
 
     /// The accounting period of an accrual of the group.
-    pub(crate) fn accounting_period(&self, record: &AccrualRecord<'_>) -> &str {
+    pub(crate) fn accounting_period(&self, record: &AccrualRecord) -> &str {
         let start = record.key.start + self.prefix.len();
         self.keys.get(start..start + "2026-10".len()).unwrap_or_default()
     }
@@ -105,9 +105,9 @@ impl<'a> GroupRecord<'a> {
     /// The accrual of a day; its key is kept in the buffers.
     pub(crate) fn day(
         &self,
-        day: &'a AccrualDay,
+        day: &AccrualDay,
         buffers: &mut RecordBuffers,
-    ) -> Result<AccrualRecord<'a>, Overflow> {
+    ) -> Result<AccrualRecord, Overflow> {
         let catalog = self.catalog;
         let terms = catalog.terms().get(day.terms as usize).ok_or(Overflow)?;
         let version = catalog.price_book_versions().get(day.price_book_version as usize).ok_or(Overflow)?;
@@ -119,9 +119,8 @@ impl<'a> GroupRecord<'a> {
         let net_amount = rescale(ROUNDED_AMOUNT_SCALE)?;
         let key = write_key(service_day, buffers);
         Ok(AccrualRecord {
-            day,
             contract_version: terms.contract_version,
-            price_book: &version.price_book,
+            price_book: day.price_book_version,
             price_book_version: version.version,
             price_model: rate.price.model_name(),
             service_day,
@@ -136,11 +135,21 @@ impl<'a> GroupRecord<'a> {
         })
     }
 
+    /// The price book of an accrual.
+    pub(crate) fn price_book(&self, record: &AccrualRecord) -> Option<&PriceBookId> {
+        let version = self.catalog.price_book_versions().get(record.price_book as usize);
+        version.map(|version| &version.price_book)
+    }
+
     /// The accrual as its wire contract.
-    pub(crate) fn accrual(&self, record: &AccrualRecord<'_>, buffers: &RecordBuffers) -> Accrual {
-        let AccrualRecord { day, .. } = record;
+    pub(crate) fn accrual(
+        &self,
+        day: &AccrualDay,
+        record: &AccrualRecord,
+        buffers: &RecordBuffers,
+    ) -> Option<Accrual> {
         let net = Decimal::new(record.net_amount, ROUNDED_AMOUNT_SCALE);
-        Accrual {
+        Some(Accrual {
             accrual_key: buffers.key(record).to_owned(),
             revision: FIRST_REVISION,
             accrual_id: uuid_text(&record.id),
@@ -151,7 +160,7 @@ impl<'a> GroupRecord<'a> {
             contract_version: record.contract_version,
             contract_line_id: self.line.id.clone(),
             meter_id: self.meter.id.clone(),
-            price_book_id: record.price_book.clone(),
+            price_book_id: self.price_book(record)?.clone(),
             price_book_version: record.price_book_version,
             price_model: record.price_model,
             retroactive_tiers: record.price_model.has_retroactive_tiers(),
@@ -196,7 +205,7 @@ impl<'a> GroupRecord<'a> {
             rounding_residual: Amount::from_units(record.residual),
             rounding_mode: self.entity.rounding,
             posting_class: PostingClass::UsageOnDemand,
-        }
+        })
     }
 }
 

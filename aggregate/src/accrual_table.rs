@@ -4,11 +4,12 @@ use rating::Overflow;
 use rating::catalog::Catalog;
 use rating::rounding::rescale_rounded;
 use schemas::accrual::{AccrualState, EntryKind, PostingClass, PriceBasisTime, arrow_schema};
+use schemas::id::PriceBookId;
 use schemas::money::{AMOUNT_SCALE, Amount, Money};
 use schemas::price_book::RoundingMode;
 
 use crate::accrual_record::{AccrualRecord, FIRST_REVISION, GroupRecord, RecordBuffers};
-use crate::accruals::AccrualGroup;
+use crate::accruals::{AccrualDay, AccrualGroup};
 use crate::error::AggregateError;
 use crate::output::Output;
 use crate::parquet_columns::{Rows, TableWriter};
@@ -28,6 +29,8 @@ const SORTED_BY: [&str; 6] = [
 pub struct AccrualTable {
     table: TableWriter,
     buffers: RecordBuffers,
+    /// The accruals of the group that is being written.
+    records: Vec<AccrualRecord>,
     totals: AccrualTotals,
 }
 
@@ -50,7 +53,12 @@ impl AccrualTable {
     pub fn create(output: &Output, part: usize) -> Result<Self, AggregateError> {
         let name = format!("accruals/part-{part:05}.parquet");
         let table = TableWriter::create(output, &name, &arrow_schema(), &["accrual_key"], &SORTED_BY)?;
-        Ok(Self { table, buffers: RecordBuffers::default(), totals: AccrualTotals::default() })
+        Ok(Self {
+            table,
+            buffers: RecordBuffers::default(),
+            records: Vec::new(),
+            totals: AccrualTotals::default(),
+        })
     }
 
     /// Writes the accruals of a group.
@@ -58,13 +66,15 @@ impl AccrualTable {
     /// # Errors
     /// [`AggregateError`] when they cannot be written.
     pub fn append(&mut self, catalog: &Catalog, group: &AccrualGroup) -> Result<(), AggregateError> {
-        let Self { table, buffers, totals } = self;
+        let Self { table, buffers, records, totals } = self;
         let overflow = |Overflow| AggregateError::Overflow("accrual");
         let shared = GroupRecord::new(catalog, group, buffers).map_err(overflow)?;
         totals.add(group, shared.line.currency.exponent()).map_err(overflow)?;
-        let records = group.days().iter().map(|day| shared.day(day, buffers));
-        let records = records.collect::<Result<Vec<_>, _>>().map_err(overflow)?;
-        table.write(records.len(), |rows| write_rows(rows, &shared, &records, buffers))
+        records.clear();
+        for day in group.days() {
+            records.push(shared.day(day, buffers).map_err(overflow)?);
+        }
+        table.write(records.len(), |rows| write_rows(rows, &shared, group.days(), records, buffers))
     }
 
     /// Ends the part; what was written.
@@ -126,13 +136,14 @@ impl AccrualTotals {
 fn write_rows(
     rows: &mut Rows<'_>,
     group: &GroupRecord<'_>,
-    records: &[AccrualRecord<'_>],
+    group_days: &[AccrualDay],
+    records: &[AccrualRecord],
     buffers: &RecordBuffers,
 ) -> parquet::errors::Result<()> {
     let GroupRecord { line, entity, meter, .. } = group;
     let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let all = || records.iter();
-    let days = || records.iter().map(|record| record.day);
+    let days = || group_days.iter();
     rows.texts(all().map(|record| buffers.key(record)))?
         .integer(signed(FIRST_REVISION))?
         .uuids(all().map(|record| &record.id))?
@@ -143,7 +154,7 @@ fn write_rows(
         .integers(all().map(|record| signed(record.contract_version)))?
         .text(line.id.as_str())?
         .text(meter.id.as_str())?
-        .texts(all().map(|record| record.price_book.as_str()))?
+        .texts(all().map(|record| group.price_book(record).map_or("", PriceBookId::as_str)))?
         .integers(all().map(|record| signed(record.price_book_version)))?
         .texts(all().map(|record| record.price_model.name()))?
         .truths(all().map(|record| record.price_model.has_retroactive_tiers()))?
@@ -165,7 +176,7 @@ fn write_rows(
         .optional_texts(days().map(|day| group.pricing_unit(day)))?
         .decimals(days().map(|day| day.allowance_quantity))?
         .longs(days().map(|day| i64::try_from(day.event_count).unwrap_or(i64::MAX)))?;
-    write_tiers(rows, records)?;
+    write_tiers(rows, group_days)?;
     rows.text(line.currency.code())?
         .integer(i32::from(line.currency.exponent()))?
         .decimals(days().map(|day| day.cumulative_amount.units()))?
@@ -179,8 +190,8 @@ fn write_rows(
     Ok(())
 }
 
-fn write_tiers(rows: &mut Rows<'_>, records: &[AccrualRecord<'_>]) -> parquet::errors::Result<()> {
-    let tiers = || records.iter().map(|record| record.day.tiers.iter());
+fn write_tiers(rows: &mut Rows<'_>, days: &[AccrualDay]) -> parquet::errors::Result<()> {
+    let tiers = || days.iter().map(|day| day.tiers.iter());
     rows.lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.tier.into()))))?
         .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.lower_bound))))?
         .lists(tiers().map(|tiers| tiers.map(|tier| tier.upper_bound)))?

@@ -153,7 +153,7 @@ impl AccrualPlan {
         let rank = |ranks: &[u32], position: usize| ranks.get(position).copied().unwrap_or(u32::MAX);
         // The account and the group decide between charges of one line, so that the order is total.
         let mut keyed: Vec<_> = (0u32..)
-            .zip(&totals.charges.charges)
+            .zip(&totals.charges.all)
             .map(|(position, charge)| {
                 let key = charge.key;
                 let line = rank(&line_ranks, key.line as usize);
@@ -259,7 +259,7 @@ impl<'a> Maker<'a> {
         let charges = &self.totals.charges;
         let mut loaded = 0;
         self.aims.retain_mut(|aim| {
-            let charge = charges.charges.get(*aim as usize);
+            let charge = charges.all.get(*aim as usize);
             loaded ^= charge.map_or(0, Charge::touch);
             *aim = charge.map_or(NO_DAY, |charge| charge.day.next);
             *aim != NO_DAY
@@ -277,7 +277,7 @@ impl<'a> Maker<'a> {
 
     fn make(&mut self, charges: &[u32]) -> Result<(), Overflow> {
         let Self { totals, group, days, tiers, .. } = self;
-        let key_of = |position: u32| totals.charges.charges.get(position as usize).map(|charge| charge.key);
+        let key_of = |position: u32| totals.charges.all.get(position as usize).map(|charge| charge.key);
         let key = charges.first().and_then(|charge| key_of(*charge)).ok_or(Overflow)?;
         group.begin(key.line, key.meter, key.period_start);
         let meter_factor = meter_factor(totals, key.meter)?;

@@ -246,12 +246,11 @@ pub(crate) fn decode(
         let span = span(start, end, u32::try_from(line - 1).unwrap_or(u32::MAX));
         let fields: Result<Vec<&str>, _> = row.iter().map(std::str::from_utf8).collect();
         let line = batch.origin.line + line - 1;
-        let filled = match &fields {
-            Ok(fields) => columns.fill(&seeds, &mut decoder.parser.event, fields, line),
-            Err(_) => {
-                decoder.parser.event.clear();
-                Err(Fault::of(RejectReason::InvalidUtf8, "the bytes are not UTF-8".to_owned()))
-            }
+        let filled = if let Ok(fields) = &fields {
+            columns.fill(&seeds, &mut decoder.parser.event, fields, line)
+        } else {
+            decoder.parser.event.clear();
+            Err(Fault::of(RejectReason::InvalidUtf8, "the bytes are not UTF-8".to_owned()))
         };
         decoder.accept_or_reject(plan, bytes, span, filled, batch);
     }

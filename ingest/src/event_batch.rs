@@ -169,9 +169,8 @@ impl EventBatch {
         batch
     }
 
-    /// Empties the batch and keeps its buffers.
+    /// Empties the batch and keeps its buffers. The input bytes stay until others are read over them.
     pub fn clear(&mut self) {
-        self.bytes.clear();
         self.unescaped.clear();
         self.rejects.clear();
         self.received = 0;

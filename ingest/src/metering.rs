@@ -165,17 +165,16 @@ impl MeteringPlan {
     fn slot(&mut self, path: &PropertyPath) -> Slot {
         let mut node = 0;
         for segment in path.segments() {
-            node = match self.member(node, segment.as_bytes()) {
-                Some(child) => child,
-                None => {
-                    let child = self.tree.len();
-                    self.tree.push(PathNode::default());
-                    if let Some(parent) = self.tree.get_mut(node) {
-                        parent.children.push((segment.clone(), child));
-                    }
-                    child
-                }
-            };
+            if let Some(child) = self.member(node, segment.as_bytes()) {
+                node = child;
+                continue;
+            }
+            let child = self.tree.len();
+            self.tree.push(PathNode::default());
+            if let Some(parent) = self.tree.get_mut(node) {
+                parent.children.push((segment.clone(), child));
+            }
+            node = child;
         }
         let next = Slot::try_from(self.paths.len()).unwrap_or(Slot::MAX);
         let Some(node) = self.tree.get_mut(node) else { return next };

@@ -28,7 +28,7 @@ enum State {
 
 impl ValueSplitter {
     /// Is a list open?
-    pub(crate) const fn is_open(&self) -> bool {
+    pub(crate) const fn is_open(self) -> bool {
         matches!(self.state, State::Element | State::Separator)
     }
 
@@ -58,7 +58,7 @@ impl ValueSplitter {
                 .count();
             let Some(byte) = bytes.get(at) else { break };
             match (self.state, byte) {
-                (State::Start, b'[') => {
+                (State::Start, b'[') | (State::Separator, b',') => {
                     self.state = State::Element;
                     at += 1;
                     end = at;
@@ -66,11 +66,6 @@ impl ValueSplitter {
                 (State::Start, _) => self.state = State::Values,
                 (State::Element | State::Separator, b']') => {
                     self.state = State::Values;
-                    at += 1;
-                    end = at;
-                }
-                (State::Separator, b',') => {
-                    self.state = State::Element;
                     at += 1;
                     end = at;
                 }

@@ -20,7 +20,7 @@ use zstd::bulk::Compressor;
 use crate::output::OutputFile;
 
 /// Compression level: beyond it the files get a little smaller and the writing a lot slower.
-const ZSTD_LEVEL: i32 = 1;
+const ZSTD_LEVEL: i32 = -3;
 
 /// A chunk is stored as it is where compression takes off less than one part in this many.
 const WORTHWHILE: usize = 16;
@@ -154,7 +154,7 @@ impl Chunk {
         }
         self.encodings.push(Encoding::RLE);
         let codec = if self.may_compress && self.is_compressed == Some(true) {
-            Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?)
+            Compression::ZSTD(ZstdLevel::default())
         } else {
             Compression::UNCOMPRESSED
         };

@@ -14,9 +14,9 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
 
 use super::chunk::RowGroupWriter;
-use super::column::{
-    DecimalColumn, IntegerColumn, ListColumn, LongColumn, PlainColumn, TextColumn, UuidColumn,
-};
+use super::column::{IntegerColumn, LongColumn, TextColumn};
+use super::decimal::{DecimalColumn, ListColumn};
+use super::plain::{PlainColumn, UuidColumn};
 use super::repeating::{RepeatingLongColumn, TruthColumn};
 use crate::error::AggregateError;
 use crate::output::{Output, OutputFile, write_error};
@@ -259,7 +259,7 @@ impl Rows<'_> {
 
     pub(crate) fn integer(&mut self, value: i32) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Integer(column)) => column.repeat(value, self.rows)?,
+            Some(Column::Integer(column)) => column.extend(std::iter::repeat_n(value, self.rows))?,
             _ => return Err(mismatch("a 32-bit number")),
         }
         Ok(self)
@@ -298,7 +298,7 @@ impl Rows<'_> {
     pub(crate) fn optional_long(&mut self, value: Option<i64>) -> Result<&mut Self> {
         match self.columns.next() {
             Some(Column::Long(column)) if column.is_nullable() => {
-                column.extend_optional(std::iter::repeat_n(value, self.rows))?
+                column.extend_optional(std::iter::repeat_n(value, self.rows))?;
             }
             _ => return Err(mismatch("a 64-bit number")),
         }

@@ -247,6 +247,19 @@ impl Catalog {
         })
     }
 
+    /// Loads what [`Catalog::resolve`] reads of an account. Every load waits for the one before, but not
+    /// for those of other accounts: called for some accounts ahead, it makes their misses overlap.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, account: u32) -> u64 {
+        let account = self.accounts.get(account as usize);
+        let assignment = account.and_then(|account| account.assignments.first());
+        let terms = assignment.and_then(|assignment| self.terms.get(assignment.terms as usize));
+        let line = terms.and_then(|terms| self.lines.get(terms.line as usize));
+        let meters = terms.and_then(|terms| terms.meters.0.first());
+        meters.copied().unwrap_or(0) ^ u64::from(line.map_or(0, |line| line.legal_entity))
+    }
+
     /// The days terms are in force within a billing period that begins and ends at midnight of these
     /// dates.
     #[must_use]
