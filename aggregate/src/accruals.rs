@@ -6,6 +6,9 @@
 //! period's days sum to the period's amount rounded once (ACCR-1). Order of arrival plays no part: two
 //! orders of the same events give the same accruals (RATE-2).
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use rating::Overflow;
@@ -54,6 +57,10 @@ pub struct AccrualDay {
     pub quantity: i128,
     /// Quantity of the billing period so far, in `10^-12`.
     pub cumulative_quantity: i128,
+    /// Quantity the day added in the unit that is priced, in `10^-12`; the free part included.
+    pub billable_quantity: i128,
+    /// The part of the billable quantity that the free quantity covered, in `10^-12`.
+    pub allowance_quantity: i128,
     /// Exact amount the day added.
     pub amount: Amount,
     /// Exact amount of the billing period so far.
@@ -302,6 +309,17 @@ fn add_day(
     let quantity = step.after.usage.quantity.checked_sub(step.before.usage.quantity).ok_or(Overflow)?;
     let quantity = quantity.checked_mul(meter_factor).ok_or(Overflow)?;
     day.quantity = day.quantity.checked_add(quantity).ok_or(Overflow)?;
+    let before = step.price.billable(&step.before.usage)?;
+    let after = step.price.billable(&step.after.usage)?;
+    let factor = quantity_factor(step.price.priced_decimals)?;
+    let add_difference = |to: i128, before: i128, after: i128| {
+        let difference = after.checked_sub(before)?.checked_mul(factor)?;
+        to.checked_add(difference)
+    };
+    day.billable_quantity =
+        add_difference(day.billable_quantity, before.quantity, after.quantity).ok_or(Overflow)?;
+    day.allowance_quantity =
+        add_difference(day.allowance_quantity, before.allowance, after.allowance).ok_or(Overflow)?;
     day.event_count = day.event_count.checked_add(step.day.usage.events).ok_or(Overflow)?;
     day.first_event_time = day.first_event_time.min(step.day.first);
     day.last_event_time = day.last_event_time.max(step.day.last);

@@ -90,6 +90,17 @@ pub struct RunningTotals {
     latest: HashMap<(u32, i32, u32), (String, String)>,
 }
 
+/// The buffers of [`RunningTotals::touch`].
+#[derive(Debug, Default)]
+pub struct TouchRounds {
+    /// The charges that usages would continue, with their account and event time.
+    charges: Vec<(u32, u32, Timestamp)>,
+    /// Days behind the newest, where late usages may belong.
+    days: Vec<u32>,
+    /// Accounts that have no charge yet.
+    accounts: Vec<u32>,
+}
+
 /// What applies to a usage, within its billing period.
 #[derive(Clone, Copy, Debug)]
 struct Applicable {
@@ -141,32 +152,37 @@ impl RunningTotals {
         sum_by_currency(&self.catalog, amounts)
     }
 
-    /// The charge that rating a usage will look at first. Loading it does not wait for other loads.
-    #[inline]
-    #[must_use]
-    pub fn aim(&self, account: u32, meter: u16) -> u32 {
-        self.newest.get(self.slot(account, meter)).copied().unwrap_or(NO_CHARGE)
-    }
-
-    /// Loads the charge that [`RunningTotals::aim`] gave.
-    #[inline]
-    #[must_use]
-    pub fn touch(&self, charge: u32) -> u64 {
-        self.charges.all.get(charge as usize).map_or(0, Charge::touch)
-    }
-
-    /// Loads what rating looks at next, after the charge that is touched: the day behind the newest one,
-    /// where a time belongs there, or what the catalog says, where there is no charge yet.
-    #[inline]
-    #[must_use]
-    pub fn touch_further(&self, charge: u32, account: u32, time: Timestamp) -> u64 {
-        match self.charges.all.get(charge as usize) {
-            None => self.catalog.touch(account),
-            Some(charge) if time < charge.day_holds.start => {
-                self.charges.days.get(charge.day.next as usize).map_or(0, |day| day.usage.events)
-            }
-            Some(_) => 0,
+    /// Loads what rating these usages will look at: for each an account, a meter and an event time.
+    ///
+    /// Every load that needs another to know its place is in a later round, and a round is as long as
+    /// the usages are many, so that its misses overlap.
+    pub fn touch(&self, usages: impl Iterator<Item = (u32, u16, Timestamp)>, rounds: &mut TouchRounds) {
+        let TouchRounds { charges, days, accounts } = rounds;
+        charges.clear();
+        charges.extend(usages.map(|(account, meter, time)| {
+            let charge = self.newest.get(self.slot(account, meter)).copied().unwrap_or(NO_CHARGE);
+            (charge, account, time)
+        }));
+        let mut loaded = 0;
+        for (charge, ..) in charges.iter() {
+            loaded ^= self.charges.all.get(*charge as usize).map_or(0, Charge::touch);
         }
+        days.clear();
+        accounts.clear();
+        for (charge, account, time) in charges.iter() {
+            match self.charges.all.get(*charge as usize) {
+                Some(charge) if *time < charge.day_holds.start => days.push(charge.day.next),
+                Some(_) => {}
+                None => accounts.push(*account),
+            }
+        }
+        for day in days.iter() {
+            loaded ^= self.charges.days.get(*day as usize).map_or(0, |day| day.usage.events);
+        }
+        for account in accounts.iter() {
+            loaded ^= self.catalog.touch(*account);
+        }
+        std::hint::black_box(loaded);
     }
 
     #[inline]

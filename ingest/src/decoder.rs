@@ -6,7 +6,8 @@ mod usages;
 
 use std::sync::Arc;
 
-use schemas::id::{ID_BYTES_MAX, check_id};
+use schemas::decimal::DecimalError;
+use schemas::id::{ID_BYTES_MAX, IdError, check_id};
 use schemas::quarantine::RejectReason;
 use schemas::timestamp::{Timestamp, TimestampError};
 use schemas::usage_event::{EVENT_TIME_END, EVENT_TIME_MIN, SPECVERSION};
@@ -133,9 +134,11 @@ impl DecoderState {
     ) {
         batch.received += 1;
         let (start, end) = (span.start as usize, (span.start + span.length) as usize);
-        if !is_utf8 && simdutf8::basic::from_utf8(bytes.get(start..end).unwrap_or_default()).is_err() {
+        if !is_utf8 && let Err(error) = simdutf8::compat::from_utf8(bytes.get(start..end).unwrap_or_default())
+        {
             self.parser.event.clear();
-            let fault = Fault::at(RejectReason::InvalidUtf8, "the bytes are not UTF-8", start);
+            let at = start + error.valid_up_to();
+            let fault = Fault::at(RejectReason::InvalidUtf8, "the bytes are not UTF-8", at);
             self.reject(bytes, span, *fault, batch);
             return;
         }
@@ -184,7 +187,7 @@ impl DecoderState {
         if !is_text || event.bytes(bytes, specversion) != SPECVERSION.as_bytes() {
             return Err(Fault::of(
                 RejectReason::UnsupportedSpecversion,
-                format!("specversion is {}, not \"1.0\"", self.show(bytes, specversion)),
+                format!("specversion is {}", self.show(bytes, specversion)),
             ));
         }
         let id = self.required(bytes, Attribute::Id, "id", RejectReason::MissingId)?;
@@ -227,10 +230,7 @@ impl DecoderState {
         if sampledrate.kind != TokenKind::Absent && event.bytes(bytes, sampledrate) != b"1" {
             return Err(Fault::of(
                 RejectReason::SampledTelemetry,
-                format!(
-                    "sampledrate is {}: only every so many events were sent",
-                    self.show(bytes, sampledrate)
-                ),
+                format!("sampledrate is {}", self.show(bytes, sampledrate)),
             ));
         }
 
@@ -281,7 +281,7 @@ impl DecoderState {
                 Fault::of(missing, format!("the event has no {name}"))
             }
             TokenKind::Number | TokenKind::Bool | TokenKind::Container => {
-                let detail = format!("{name} is {}, not text", self.show(bytes, token));
+                let detail = format!("{name} is {}", self.show(bytes, token));
                 Fault::of(RejectReason::InvalidAttribute, detail)
             }
         }
@@ -297,7 +297,7 @@ impl DecoderState {
             Err(error) => return Err(self.bad_time(bytes, token, error)),
         };
         if time < EVENT_TIME_MIN || time >= EVENT_TIME_END {
-            let detail = format!("time is {time}, outside 1970 to 2099");
+            let detail = format!("time is {time}");
             return Err(Fault::of(RejectReason::TimeOutOfRange, detail));
         }
         Ok(time)
@@ -311,14 +311,12 @@ impl DecoderState {
     /// A value as an error message shows it, cut where it is long.
     #[cold]
     fn show(&self, bytes: &[u8], token: Token) -> String {
-        let text = String::from_utf8_lossy(self.parser.event.bytes(bytes, token));
-        let shown: String = text.chars().take(60).collect();
-        let cut = if shown.len() < text.len() { "…" } else { "" };
+        let shown = shortened(&String::from_utf8_lossy(self.parser.event.bytes(bytes, token)));
         match token.kind {
             TokenKind::Absent => "missing".to_owned(),
             TokenKind::Container => "an object or a list".to_owned(),
-            TokenKind::Text | TokenKind::UnescapedText => format!("{:?}", shown + cut),
-            TokenKind::Number | TokenKind::Bool | TokenKind::Null => shown + cut,
+            TokenKind::Text | TokenKind::UnescapedText => format!("{shown:?}"),
+            TokenKind::Number | TokenKind::Bool | TokenKind::Null => shown,
         }
     }
 
@@ -371,7 +369,31 @@ const fn text_range(token: Token) -> TextRange {
 #[cold]
 fn check_attribute(name: &str, text: &[u8]) -> Result<(), Box<Fault>> {
     let text = std::str::from_utf8(text).unwrap_or_default();
-    check_id(text).map_err(|error| Fault::of(RejectReason::InvalidAttribute, format!("{name} is {error}")))
+    check_id(text).map_err(|error| {
+        let detail = match error {
+            IdError::Empty => format!("{name} is empty"),
+            IdError::TooLong => format!("{name} has {} bytes", text.len()),
+            IdError::ControlCharacter => format!("{name} holds a forbidden character"),
+        };
+        Fault::of(RejectReason::InvalidAttribute, detail)
+    })
+}
+
+/// A text as an error message shows it, cut where it is long.
+pub(crate) fn shortened(text: &str) -> String {
+    let shown: String = text.chars().take(60).collect();
+    let cut = if shown.len() < text.len() { "…" } else { "" };
+    shown + cut
+}
+
+/// What is wrong with a number, as it follows the number.
+pub(crate) fn number_fault(error: DecimalError) -> String {
+    match error {
+        DecimalError::NotANumber => "not a number".to_owned(),
+        DecimalError::TooLong => "with more than 64 digits".to_owned(),
+        DecimalError::TooPrecise(places) => format!("with more than {places} decimal places"),
+        DecimalError::OutOfRange => "too large".to_owned(),
+    }
 }
 
 /// Nothing but printable ASCII, and not too long?

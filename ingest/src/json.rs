@@ -181,7 +181,7 @@ pub(crate) fn number(bytes: &[u8], at: usize) -> Result<JsonNumber, Box<Fault>> 
         is_canonical = false;
     }
     if digits > NUMBER_DIGITS_MAX {
-        return Err(Fault::at(RejectReason::NumberTooLong, "a number has more than 64 digits", at));
+        return Err(Fault::at(RejectReason::NumberTooLong, "a number is too long", at));
     }
     Ok(JsonNumber { end, is_canonical })
 }

@@ -28,6 +28,8 @@ mod key_tree;
 pub mod keyed_hash;
 pub mod metering;
 pub mod reader;
+#[cfg(test)]
+mod reject_details;
 mod scan;
 mod split;
 pub mod uuid;

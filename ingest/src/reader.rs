@@ -295,7 +295,7 @@ impl OpenInput {
             span: span(0, kept, 0),
             length,
             reason: RejectReason::EventTooLarge,
-            detail: format!("the record has {length} bytes, {EVENT_BYTES_MAX} are allowed"),
+            detail: format!("the record has {length} bytes"),
             attributes: ReadAttributes::default(),
         });
         Ok(Records::Values(Vec::new()))

@@ -11,10 +11,11 @@ mod delta;
 mod hybrid;
 mod id_index;
 mod plain;
+mod repeating;
 mod table;
 
 pub(crate) use chunk::RowGroupWriter;
 pub(crate) use column::{IntegerColumn, LongColumn, TextColumn};
 pub(crate) use decimal::DecimalColumn;
 pub(crate) use plain::{PlainColumn, UuidColumn};
-pub(crate) use table::{Rows, TableWriter, begin_file, parquet_error};
+pub(crate) use table::{Layout, Rows, TableWriter, begin_file, parquet_error};

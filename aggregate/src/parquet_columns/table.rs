@@ -17,6 +17,7 @@ use super::chunk::RowGroupWriter;
 use super::column::{IntegerColumn, LongColumn, TextColumn};
 use super::decimal::{DecimalColumn, ListColumn};
 use super::plain::{PlainColumn, UuidColumn};
+use super::repeating::{RepeatingLongColumn, TruthColumn};
 use crate::error::AggregateError;
 use crate::output::{Output, OutputFile, write_error};
 
@@ -59,6 +60,17 @@ pub(crate) fn parquet_error(path: &Path, error: ParquetError) -> AggregateError 
     }
 }
 
+/// How columns of a table are stored, by their names.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Layout<'a> {
+    /// Texts without a dictionary: most differ.
+    pub(crate) plain: &'a [&'a str],
+    /// Texts that are ids: without a dictionary, with an index.
+    pub(crate) ids: &'a [&'a str],
+    /// What rows are sorted by; numbers among them repeat, and have a dictionary.
+    pub(crate) sorted_by: &'a [&'a str],
+}
+
 /// A table that is being written.
 pub(crate) struct TableWriter {
     file: SerializedFileWriter<OutputFile>,
@@ -78,21 +90,20 @@ enum Column {
     Plain(PlainColumn),
     Integer(IntegerColumn),
     Long(LongColumn),
+    RepeatingLong(RepeatingLongColumn),
+    Truth(TruthColumn),
     Decimal(DecimalColumn),
     Uuid(UuidColumn),
     List(ListColumn),
 }
 
 impl TableWriter {
-    /// Begins a table. Text columns named in `plain` and `ids` are stored without a dictionary, those in `ids`
-    /// with an index.
+    /// Begins a table.
     pub(crate) fn create(
         output: &Output,
         name: &str,
         schema: &Schema,
-        plain: &[&str],
-        ids: &[&str],
-        sorted_by: &[&str],
+        layout: Layout<'_>,
     ) -> std::result::Result<Self, AggregateError> {
         let file = output.create_file(name)?;
         let path = file.path().to_owned();
@@ -100,8 +111,8 @@ impl TableWriter {
             let column_idx = i32::try_from(schema.index_of(name).unwrap_or(0)).unwrap_or(0);
             SortingColumn { column_idx, descending: false, nulls_first: false }
         };
-        let (file, schema) = begin_file(file, schema, sorted_by.iter().map(ascending).collect())?;
-        let columns = Column::all(&schema, plain, ids).map_err(|error| parquet_error(&path, error))?;
+        let (file, schema) = begin_file(file, schema, layout.sorted_by.iter().map(ascending).collect())?;
+        let columns = Column::all(&schema, layout).map_err(|error| parquet_error(&path, error))?;
         Ok(Self { file, path, columns, rows: 0 })
     }
 
@@ -145,14 +156,15 @@ impl TableWriter {
 }
 
 impl Column {
-    fn all(schema: &SchemaDescPtr, plain: &[&str], ids: &[&str]) -> Result<Vec<Self>> {
-        (0..schema.num_columns()).map(|position| Self::new(schema.column(position), plain, ids)).collect()
+    fn all(schema: &SchemaDescPtr, layout: Layout<'_>) -> Result<Vec<Self>> {
+        (0..schema.num_columns()).map(|position| Self::new(schema.column(position), layout)).collect()
     }
 
-    fn new(descriptor: ColumnDescPtr, plain: &[&str], ids: &[&str]) -> Result<Self> {
+    fn new(descriptor: ColumnDescPtr, layout: Layout<'_>) -> Result<Self> {
         let is_text = descriptor.converted_type() == ConvertedType::UTF8;
-        let is_plain = plain.contains(&descriptor.name());
-        let is_id = ids.contains(&descriptor.name());
+        let is_plain = layout.plain.contains(&descriptor.name());
+        let is_id = layout.ids.contains(&descriptor.name());
+        let repeats = layout.sorted_by.contains(&descriptor.name());
         Ok(match descriptor.physical_type() {
             _ if descriptor.max_rep_level() > 0 => Self::List(ListColumn::new(descriptor)?),
             Type::BYTE_ARRAY if is_id => Self::Plain(PlainColumn::ids(descriptor)?),
@@ -161,7 +173,9 @@ impl Column {
             }
             Type::BYTE_ARRAY => Self::Plain(PlainColumn::new(descriptor)?),
             Type::INT32 => Self::Integer(IntegerColumn::new(descriptor)?),
+            Type::INT64 if repeats => Self::RepeatingLong(RepeatingLongColumn::new(descriptor)?),
             Type::INT64 => Self::Long(LongColumn::new(descriptor)?),
+            Type::BOOLEAN => Self::Truth(TruthColumn::new(descriptor)?),
             Type::FIXED_LEN_BYTE_ARRAY if descriptor.logical_type_ref() == Some(&LogicalType::Uuid) => {
                 Self::Uuid(UuidColumn::new(descriptor)?)
             }
@@ -181,6 +195,8 @@ impl Column {
             Self::Plain(column) => column.finish(row_group),
             Self::Integer(column) => column.finish(row_group),
             Self::Long(column) => column.finish(row_group),
+            Self::RepeatingLong(column) => column.finish(row_group),
+            Self::Truth(column) => column.finish(row_group),
             Self::Decimal(column) => column.finish(row_group),
             Self::Uuid(column) => column.finish(row_group),
             Self::List(column) => column.finish(row_group),
@@ -214,6 +230,20 @@ impl Rows<'_> {
                 column.extend(std::iter::repeat_n(text.map(str::as_bytes), self.rows))?;
             }
             _ => return Err(mismatch("a text")),
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn optional_texts<'a>(
+        &mut self,
+        values: impl Iterator<Item = Option<&'a str>>,
+    ) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Text { column, texts, last }) => {
+                column.extend(values.map(|text| text.map_or(u32::MAX, |text| number(text, texts, last))))?;
+            }
+            Some(Column::Plain(column)) => column.extend(values.map(|text| text.map(str::as_bytes)))?,
+            _ => return Err(mismatch("texts")),
         }
         Ok(self)
     }
@@ -253,6 +283,14 @@ impl Rows<'_> {
         Ok(self)
     }
 
+    pub(crate) fn truths(&mut self, values: impl Iterator<Item = bool>) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Truth(column)) => column.extend(values)?,
+            _ => return Err(mismatch("truth values")),
+        }
+        Ok(self)
+    }
+
     pub(crate) fn long(&mut self, value: i64) -> Result<&mut Self> {
         self.longs(std::iter::repeat_n(value, self.rows))
     }
@@ -261,6 +299,7 @@ impl Rows<'_> {
         match self.columns.next() {
             Some(Column::Long(column)) if column.is_nullable() => column.extend_optional(values.map(Some))?,
             Some(Column::Long(column)) => column.extend(values)?,
+            Some(Column::RepeatingLong(column)) => column.extend(values)?,
             _ => return Err(mismatch("64-bit numbers")),
         }
         Ok(self)

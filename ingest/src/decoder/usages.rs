@@ -5,7 +5,7 @@ use schemas::id::ID_BYTES_MAX;
 use schemas::money::AMOUNT_SCALE;
 use schemas::quarantine::RejectReason;
 
-use super::DecoderState;
+use super::{DecoderState, number_fault};
 use crate::event_batch::{EventBatch, NO_VALUE};
 use crate::event_parser::{Token, TokenKind};
 use crate::interner::Interned;
@@ -76,7 +76,7 @@ impl DecoderState {
                 quantity.map_err(|reason| self.bad_quantity(&plan.path(slot), bytes, token, decimals, reason))
             }
             _ => self.distinct_value(bytes, token).ok_or_else(|| {
-                let detail = format!("{} is {}, not a value", plan.path(slot), self.show(bytes, token));
+                let detail = format!("{} is {}", plan.path(slot), self.show(bytes, token));
                 Fault::of(RejectReason::MissingQuantity, detail)
             }),
         }
@@ -134,12 +134,12 @@ impl DecoderState {
         let detail = match reason {
             RejectReason::NegativeQuantity => format!("{path} is {shown}, below zero"),
             RejectReason::QuantityOutOfRange => {
-                format!("{path} is {shown}, more than 20 digits before the point")
+                format!("{path} is {shown}, with more than 20 digits before the point")
             }
             RejectReason::QuantityTooPrecise => {
                 format!("{path} is {shown}, finer than the {decimals} decimal places of its meter")
             }
-            RejectReason::NumberTooLong => format!("{path} has more than 64 digits"),
+            RejectReason::NumberTooLong => format!("{path} has too many digits"),
             RejectReason::MissingQuantity => format!("the event has no {path}"),
             _ => format!("{path} is {shown}, not a number"),
         };
@@ -164,10 +164,11 @@ impl DecoderState {
         let units = number.and_then(|units| units.checked_mul(factor).ok_or(DecimalError::OutOfRange));
         units.map_err(|error| {
             let path = plan.path(price.slot);
-            Fault::of(
-                RejectReason::InvalidEventPrice,
-                format!("{path} is {}, {error}", self.show(bytes, token)),
-            )
+            let detail = match token.kind {
+                TokenKind::Absent => format!("the event has no {path}"),
+                _ => format!("{path} is {}, {}", self.show(bytes, token), number_fault(error)),
+            };
+            Fault::of(RejectReason::InvalidEventPrice, detail)
         })
     }
 
@@ -213,7 +214,10 @@ impl DecoderState {
             TokenKind::Number => canonical_number(text),
             _ => {
                 let path = plan.path(slot);
-                let detail = format!("{path} is {}, not a short text", self.show(bytes, token));
+                let detail = match token.kind {
+                    TokenKind::Container => format!("{path} is {}", self.show(bytes, token)),
+                    _ => format!("{path} has {} bytes", text.len()),
+                };
                 return Err(Fault::of(RejectReason::InvalidDimension, detail));
             }
         };
