@@ -157,7 +157,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema, TimeUnit, TimestampMicrosecondType};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-    use super::super::table::TableWriter;
+    use super::super::table::{Layout, TableWriter};
     use crate::output::Output;
 
     #[test]
@@ -176,7 +176,8 @@ mod tests {
         };
         let place = tempfile::tempdir().unwrap();
         let output = Output::create(&place.path().join("out")).unwrap();
-        let mut table = TableWriter::create(&output, "table.parquet", &schema, &[], &["start"]).unwrap();
+        let layout = Layout { sorted_by: &["start"], ..Layout::default() };
+        let mut table = TableWriter::create(&output, "table.parquet", &schema, layout).unwrap();
         for group in 0..groups {
             let (start, truth, unit) = row(group);
             let written = table.write(7, |rows| {
