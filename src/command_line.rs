@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use schemas::id::CsvMappingId;
 
+use crate::generate::{ACCOUNTS_DEFAULT, ACCOUNTS_MAX};
+
 /// Where results go, and where they are looked for, when nobody says.
 const RESULTS: &str = "results";
 
@@ -120,11 +122,16 @@ pub enum RowFormat {
 #[derive(Debug, Args)]
 pub struct GenerateArguments {
     /// Events to write
-    #[arg(long, short, value_name = "N", default_value_t = 1_000_000)]
+    #[arg(long, short, value_name = "N", default_value_t = 1_000_000,
+          value_parser = clap::value_parser!(u64).range(1..))]
     pub events: u64,
     /// Directory to write to; must not exist, or be empty
     #[arg(long, short, value_name = "DIR")]
     pub output: PathBuf,
+    /// Accounts of the catalog
+    #[arg(long, value_name = "N", default_value_t = ACCOUNTS_DEFAULT,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(ACCOUNTS_MAX)))]
+    pub accounts: u32,
     /// Number that the workload follows from; the same number, the same bytes
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,

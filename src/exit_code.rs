@@ -15,6 +15,7 @@ use datafusion::error::DataFusionError;
 use ingest::input::InputError;
 
 use crate::catalog::CatalogError;
+use crate::generate::GenerateError;
 use crate::pipeline::RunError;
 use crate::sql::NoResults;
 
@@ -41,7 +42,7 @@ pub fn of(error: &anyhow::Error) -> u8 {
     if error.is::<DataFusionError>() || error.is::<NoResults>() {
         return QUERY;
     }
-    if error.is::<std::io::Error>() {
+    if error.is::<GenerateError>() || error.is::<std::io::Error>() {
         return OUTPUT;
     }
     match error.downcast_ref::<RunError>() {

@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod command_line;
 pub mod commands;
 pub mod exit_code;
+pub mod generate;
 pub mod pipeline;
 pub mod progress;
 mod progress_display;

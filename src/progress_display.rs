@@ -52,7 +52,8 @@ impl Drop for ProgressDisplay {
     }
 }
 
-fn bar() -> ProgressBar {
+/// A bar on the terminal; nowhere, where there is none.
+pub(crate) fn bar() -> ProgressBar {
     let target =
         if stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(0), target);

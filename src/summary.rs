@@ -64,6 +64,22 @@ pub(crate) fn show_next_commands(to: &mut impl Write, report: &RunReport, output
     writeln!(to, "  {}", query("").trim_end())
 }
 
+/// Shows the commands that run a generated workload.
+///
+/// # Errors
+/// What writing fails with.
+pub(crate) fn next_run(to: &mut impl Write, workload: &Path) -> io::Result<()> {
+    let part = |name: &str| shell_word(&workload.join(name).display().to_string());
+    writeln!(
+        to,
+        "Next:\n  {} run --catalog {} --output {} {}",
+        program(),
+        part("catalog"),
+        part("results"),
+        part("usage")
+    )
+}
+
 /// How this program was called, so that the commands shown work as they are.
 fn program() -> String {
     if env::var_os("CARGO_MANIFEST_DIR").is_some() {

@@ -58,6 +58,7 @@ fn inputs_that_cannot_be_read_are_4_and_leave_nothing() {
     let place = place();
     place.write("empty-directory/readme.txt", "");
     place.write("unmapped.csv", "a,b\n1,2\n");
+    place.write("unmapped-directory/usage.csv", "a,b\n1,2\n");
     place.write("directory/one.ndjson", good("one"));
     let gzip = compressed(&good("zipped").repeat(1000));
     place.write("cut.ndjson.gz", &gzip[..gzip.len() - 20]);
@@ -67,6 +68,7 @@ fn inputs_that_cannot_be_read_are_4_and_leave_nothing() {
         (&["*.parquet"], "no file fits"),
         (&["empty-directory"], "holds no .ndjson"),
         (&["unmapped.csv"], "csv_mapping"),
+        (&["unmapped-directory"], "csv_mapping"),
         (&["directory", "directory/one.ndjson"], "the same file"),
         (&["directory", "directory/"], "the same file"),
         (&["good.ndjson", "cut.ndjson.gz"], "cut short"),

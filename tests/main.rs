@@ -12,6 +12,7 @@
 
 mod bad_catalog;
 mod bad_input;
+mod changes;
 mod command_line;
 mod every_model;
 mod examples;
@@ -19,4 +20,5 @@ mod interrupted;
 mod order;
 mod sql;
 mod support;
+mod tables;
 mod workload;

@@ -1,4 +1,4 @@
-//! Writes accruals as CloudEvents, one per line, in the order of the table.
+//! Writes accruals as events (the `CloudEvents` format), one per line, in the order of the table.
 
 use std::io::Write;
 
@@ -43,14 +43,15 @@ impl AccrualEvents {
     /// [`AggregateError`] when they cannot be written.
     pub fn append(&mut self, catalog: &Catalog, group: &AccrualGroup) -> Result<(), AggregateError> {
         let overflow = |Overflow| AggregateError::Overflow("accrual");
-        let shared = GroupRecord::new(catalog, group).map_err(overflow)?;
+        let shared = GroupRecord::new(catalog, group, &mut self.buffers).map_err(overflow)?;
         let source = format!("/accrual/{}", shared.entity.id);
         if source != self.source {
             (self.source, self.sequence) = (source, 0);
         }
         for day in group.days() {
             let record = shared.day(day, &mut self.buffers).map_err(overflow)?;
-            let accrual = shared.accrual(&record, &self.buffers);
+            let accrual = shared.accrual(day, &record, &self.buffers);
+            let accrual = accrual.ok_or(AggregateError::Overflow("accrual"))?;
             self.sequence += 1;
             let event = serde_json::json!({
                 "specversion": "1.0",

@@ -1,13 +1,14 @@
 //! An accrual with what its positions stand for: what both its table and its events are written from.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use ingest::uuid::uuid_text;
 use rating::Overflow;
 use rating::catalog::{Catalog, Line};
 use rating::rounding::rescale_rounded;
 use schemas::ROUNDED_AMOUNT_SCALE;
-use schemas::accrual::{Accrual, AccrualState, EntryKind, PostingClass, TierAmount};
+use schemas::accrual::{Accrual, AccrualState, EntryKind, PostingClass, PriceBasisTime, TierAmount};
 use schemas::date::Date;
 use schemas::decimal::Decimal;
 use schemas::id::PriceBookId;
@@ -29,14 +30,14 @@ pub(crate) struct GroupRecord<'a> {
     pub(crate) line: &'a Line,
     pub(crate) entity: &'a LegalEntity,
     pub(crate) meter: &'a Meter,
-    pub(crate) billing_period: (Date, Date),
+    pub(crate) billing_period: (Timestamp, Timestamp),
 }
 
 /// One accrual.
-pub(crate) struct AccrualRecord<'a> {
-    pub(crate) day: &'a AccrualDay,
+pub(crate) struct AccrualRecord {
     pub(crate) contract_version: u32,
-    pub(crate) price_book: &'a PriceBookId,
+    /// As a position in the catalog.
+    price_book: u32,
     pub(crate) price_book_version: u32,
     pub(crate) price_model: PriceModelName,
     pub(crate) service_day: Date,
@@ -46,37 +47,67 @@ pub(crate) struct AccrualRecord<'a> {
     /// Net less exact, in `10^-18`.
     pub(crate) residual: i128,
     pub(crate) id: [u8; 16],
+    /// Where the key is in the buffers.
+    key: Range<usize>,
 }
 
 /// Buffers for keys and contents.
 #[derive(Default)]
 pub(crate) struct RecordBuffers {
-    /// Key of the accrual made last.
-    pub(crate) key: String,
-    /// Accounting period of the accrual made last.
-    pub(crate) accounting_period: String,
+    /// What the keys of the group begin with.
+    prefix: String,
+    /// The keys of the group's accruals so far.
+    keys: String,
     content: Vec<u8>,
 }
 
-impl<'a> GroupRecord<'a> {
-    pub(crate) fn new(catalog: &'a Catalog, group: &AccrualGroup) -> Result<Self, Overflow> {
-        // Every position was taken from this catalog.
-        let line = catalog.lines().get(group.line as usize).ok_or(Overflow)?;
-        Ok(Self {
-            catalog,
-            line,
-            entity: catalog.legal_entities().get(line.legal_entity as usize).ok_or(Overflow)?,
-            meter: catalog.meters().get(usize::from(group.meter)).ok_or(Overflow)?,
-            billing_period: line.cycle.period_of(Date::from_days(group.period_start)),
-        })
+impl RecordBuffers {
+    /// The key of an accrual of the group.
+    pub(crate) fn key(&self, record: &AccrualRecord) -> &str {
+        self.keys.get(record.key.clone()).unwrap_or_default()
     }
 
-    /// The accrual of a day; its key and accounting period are left in the buffers.
+    /// The accounting period of an accrual of the group.
+    pub(crate) fn accounting_period(&self, record: &AccrualRecord) -> &str {
+        let start = record.key.start + self.prefix.len();
+        self.keys.get(start..start + "2026-10".len()).unwrap_or_default()
+    }
+}
+
+impl<'a> GroupRecord<'a> {
+    pub(crate) fn new(
+        catalog: &'a Catalog,
+        group: &AccrualGroup,
+        buffers: &mut RecordBuffers,
+    ) -> Result<Self, Overflow> {
+        // Every position was taken from this catalog.
+        let line = catalog.lines().get(group.line as usize).ok_or(Overflow)?;
+        let entity = catalog.legal_entities().get(line.legal_entity as usize).ok_or(Overflow)?;
+        let meter = catalog.meters().get(usize::from(group.meter)).ok_or(Overflow)?;
+        let RecordBuffers { prefix, keys, .. } = buffers;
+        prefix.clear();
+        keys.clear();
+        for part in [entity.id.as_str(), line.currency.code(), line.id.as_str(), meter.id.as_str()] {
+            prefix.push_str(part);
+            prefix.push('/');
+        }
+        let (start, end) = line.cycle.period_of(Date::from_days(group.period_start));
+        let billing_period = (entity.timezone.start_of(start), entity.timezone.start_of(end));
+        Ok(Self { catalog, line, entity, meter, billing_period })
+    }
+
+    /// The unit of a day's billable quantity, where it is known.
+    pub(crate) fn pricing_unit(&self, day: &AccrualDay) -> Option<&'a str> {
+        let rate = self.catalog.rates().get(day.rate as usize);
+        rate.and_then(|rate| rate.pricing_unit.as_deref())
+    }
+
+    /// The accrual of a day; its key is kept in the buffers.
     pub(crate) fn day(
         &self,
-        day: &'a AccrualDay,
+        day: &AccrualDay,
         buffers: &mut RecordBuffers,
-    ) -> Result<AccrualRecord<'a>, Overflow> {
+    ) -> Result<AccrualRecord, Overflow> {
         let catalog = self.catalog;
         let terms = catalog.terms().get(day.terms as usize).ok_or(Overflow)?;
         let version = catalog.price_book_versions().get(day.price_book_version as usize).ok_or(Overflow)?;
@@ -86,11 +117,10 @@ impl<'a> GroupRecord<'a> {
         let exponent = self.line.currency.exponent();
         let rescale = |to| rescale_rounded(day.net_minor_units, exponent, to, RoundingMode::Floor);
         let net_amount = rescale(ROUNDED_AMOUNT_SCALE)?;
-        self.write_texts(service_day, buffers);
+        let key = write_key(service_day, buffers);
         Ok(AccrualRecord {
-            day,
             contract_version: terms.contract_version,
-            price_book: &version.price_book,
+            price_book: day.price_book_version,
             price_book_version: version.version,
             price_model: rate.price.model_name(),
             service_day,
@@ -100,37 +130,27 @@ impl<'a> GroupRecord<'a> {
             ),
             net_amount,
             residual: rescale(AMOUNT_SCALE)?.checked_sub(day.amount.units()).ok_or(Overflow)?,
-            id: content_id(buffers, [terms.contract_version, version.version], day, net_amount),
+            id: content_id(buffers, &key, [terms.contract_version, version.version], day, net_amount),
+            key,
         })
     }
 
-    fn write_texts(&self, service_day: Date, buffers: &mut RecordBuffers) {
-        let RecordBuffers { key, accounting_period, .. } = buffers;
-        key.clear();
-        for part in [
-            self.entity.id.as_str(),
-            self.line.currency.code(),
-            self.line.id.as_str(),
-            self.meter.id.as_str(),
-        ] {
-            key.push_str(part);
-            key.push('/');
-        }
-        let day_at = key.len();
-        // Writing to a string cannot fail.
-        let _ = write!(key, "{service_day}");
-        accounting_period.clear();
-        accounting_period.push_str(key.get(day_at..day_at + "2026-10".len()).unwrap_or_default());
-        key.push('/');
-        key.push_str(PostingClass::UsageOnDemand.name());
+    /// The price book of an accrual.
+    pub(crate) fn price_book(&self, record: &AccrualRecord) -> Option<&PriceBookId> {
+        let version = self.catalog.price_book_versions().get(record.price_book as usize);
+        version.map(|version| &version.price_book)
     }
 
     /// The accrual as its wire contract.
-    pub(crate) fn accrual(&self, record: &AccrualRecord<'_>, buffers: &RecordBuffers) -> Accrual {
-        let AccrualRecord { day, .. } = record;
+    pub(crate) fn accrual(
+        &self,
+        day: &AccrualDay,
+        record: &AccrualRecord,
+        buffers: &RecordBuffers,
+    ) -> Option<Accrual> {
         let net = Decimal::new(record.net_amount, ROUNDED_AMOUNT_SCALE);
-        Accrual {
-            accrual_key: buffers.key.clone(),
+        Some(Accrual {
+            accrual_key: buffers.key(record).to_owned(),
             revision: FIRST_REVISION,
             accrual_id: uuid_text(&record.id),
             entry_kind: EntryKind::Accrue,
@@ -140,13 +160,15 @@ impl<'a> GroupRecord<'a> {
             contract_version: record.contract_version,
             contract_line_id: self.line.id.clone(),
             meter_id: self.meter.id.clone(),
-            price_book_id: record.price_book.clone(),
+            price_book_id: self.price_book(record)?.clone(),
             price_book_version: record.price_book_version,
             price_model: record.price_model,
+            retroactive_tiers: record.price_model.has_retroactive_tiers(),
+            price_basis_time: PriceBasisTime::EventTime,
             service_day: record.service_day,
             service_period_start: record.service_period.0,
             service_period_end: record.service_period.1,
-            service_accounting_period: buffers.accounting_period.clone(),
+            service_accounting_period: buffers.accounting_period(record).to_owned(),
             billing_period_start: self.billing_period.0,
             billing_period_end: self.billing_period.1,
             entity_timezone: self.entity.timezone.clone(),
@@ -156,17 +178,20 @@ impl<'a> GroupRecord<'a> {
             metered_quantity: Quantity::from_units(day.quantity),
             cumulative_quantity: Quantity::from_units(day.cumulative_quantity),
             metered_unit: self.meter.unit.clone(),
+            billable_quantity: Quantity::from_units(day.billable_quantity),
+            pricing_unit: self.pricing_unit(day).map(ToOwned::to_owned),
+            allowance_quantity: Quantity::from_units(day.allowance_quantity),
             event_count: day.event_count,
             tier_breakdown: day
                 .tiers
                 .iter()
                 .map(|tier| TierAmount {
                     tier: tier.tier,
-                    lower_bound: Quantity::from_units(tier.lower_bound),
-                    upper_bound: tier.upper_bound.map(Quantity::from_units),
-                    quantity: Quantity::from_units(tier.quantity),
+                    lo: Quantity::from_units(tier.lower_bound),
+                    hi: tier.upper_bound.map(Quantity::from_units),
+                    qty: Quantity::from_units(tier.quantity),
                     unit_price: tier.unit_price.map(|price| UnitPrice(Decimal::new(price, AMOUNT_SCALE))),
-                    flat_amount: Amount::from_units(tier.flat_amount),
+                    flat: Amount::from_units(tier.flat_amount),
                     amount: Amount::from_units(tier.amount),
                 })
                 .collect(),
@@ -180,28 +205,63 @@ impl<'a> GroupRecord<'a> {
             rounding_residual: Amount::from_units(record.residual),
             rounding_mode: self.entity.rounding,
             posting_class: PostingClass::UsageOnDemand,
+        })
+    }
+}
+
+/// Appends the key of a day to the keys of its group; where it is.
+fn write_key(service_day: Date, buffers: &mut RecordBuffers) -> Range<usize> {
+    let RecordBuffers { prefix, keys, .. } = buffers;
+    let start = keys.len();
+    keys.push_str(prefix);
+    let (year, month, day) = service_day.ymd();
+    match u32::try_from(year) {
+        Ok(year @ 1000..=9999) => {
+            put_digits(year, 4, keys);
+            keys.push('-');
+            put_digits(month.into(), 2, keys);
+            keys.push('-');
+            put_digits(day.into(), 2, keys);
         }
+        // Writing to a string cannot fail.
+        _ => drop(write!(keys, "{service_day}")),
+    }
+    keys.push('/');
+    keys.push_str(PostingClass::UsageOnDemand.name());
+    start..keys.len()
+}
+
+fn put_digits(number: u32, places: u32, text: &mut String) {
+    for place in (0..places).rev() {
+        text.push(char::from_digit(number / 10u32.pow(place) % 10, 10).unwrap_or_default());
     }
 }
 
 /// A UUID (version 8) of the key, the revision and the content: BLAKE3, cut to 128 bits.
 fn content_id(
     buffers: &mut RecordBuffers,
+    key: &Range<usize>,
     versions: [u32; 2],
     day: &AccrualDay,
     net_amount: i128,
 ) -> [u8; 16] {
-    let RecordBuffers { key, content, .. } = buffers;
+    let RecordBuffers { keys, content, .. } = buffers;
     content.clear();
-    content.extend_from_slice(key.as_bytes());
+    content.extend_from_slice(keys.get(key.clone()).unwrap_or_default().as_bytes());
     content.push(0);
     for number in [FIRST_REVISION, versions[0], versions[1]] {
         content.extend_from_slice(&number.to_le_bytes());
     }
     content.extend_from_slice(&day.event_count.to_le_bytes());
-    for number in
-        [day.quantity, day.cumulative_quantity, day.amount.units(), day.cumulative_amount.units(), net_amount]
-    {
+    for number in [
+        day.quantity,
+        day.cumulative_quantity,
+        day.billable_quantity,
+        day.allowance_quantity,
+        day.amount.units(),
+        day.cumulative_amount.units(),
+        net_amount,
+    ] {
         content.extend_from_slice(&number.to_le_bytes());
     }
     let mut id = *blake3::hash(content).as_bytes().first_chunk::<16>().unwrap_or(&[0; 16]);

@@ -3,25 +3,38 @@
 use rating::Overflow;
 use rating::catalog::Catalog;
 use rating::rounding::rescale_rounded;
-use schemas::accrual::{AccrualState, EntryKind, PostingClass, arrow_schema};
+use schemas::accrual::{AccrualState, EntryKind, PostingClass, PriceBasisTime, arrow_schema};
+use schemas::id::PriceBookId;
 use schemas::money::{AMOUNT_SCALE, Amount, Money};
 use schemas::price_book::RoundingMode;
 
 use crate::accrual_record::{AccrualRecord, FIRST_REVISION, GroupRecord, RecordBuffers};
-use crate::accruals::AccrualGroup;
+use crate::accruals::{AccrualDay, AccrualGroup};
 use crate::error::AggregateError;
 use crate::output::Output;
-use crate::parquet_columns::{Row, TableWriter};
+use crate::parquet_columns::{Layout, Rows, TableWriter};
 use crate::rated_usage_table::sum_by_currency;
 
-/// The columns accruals are sorted by, before the days of a billing period.
-const SORTED_BY: [&str; 5] =
-    ["legal_entity_id", "currency", "contract_line_id", "meter_id", "billing_period_start"];
+/// Accruals are sorted by these columns, and within them by day.
+const LAYOUT: Layout<'_> = Layout {
+    plain: &[],
+    ids: &["accrual_key"],
+    sorted_by: &[
+        "legal_entity_id",
+        "currency",
+        "contract_line_id",
+        "meter_id",
+        "billing_period_start",
+        "billing_period_end",
+    ],
+};
 
 /// A part of the accruals of a run, as it is written.
 pub struct AccrualTable {
     table: TableWriter,
     buffers: RecordBuffers,
+    /// The accruals of the group that is being written.
+    records: Vec<AccrualRecord>,
     totals: AccrualTotals,
 }
 
@@ -43,8 +56,13 @@ impl AccrualTable {
     /// [`AggregateError`] when its file cannot be written.
     pub fn create(output: &Output, part: usize) -> Result<Self, AggregateError> {
         let name = format!("accruals/part-{part:05}.parquet");
-        let table = TableWriter::create(output, &name, &arrow_schema(), &["accrual_key"], &SORTED_BY)?;
-        Ok(Self { table, buffers: RecordBuffers::default(), totals: AccrualTotals::default() })
+        let table = TableWriter::create(output, &name, &arrow_schema(), LAYOUT)?;
+        Ok(Self {
+            table,
+            buffers: RecordBuffers::default(),
+            records: Vec::new(),
+            totals: AccrualTotals::default(),
+        })
     }
 
     /// Writes the accruals of a group.
@@ -52,19 +70,15 @@ impl AccrualTable {
     /// # Errors
     /// [`AggregateError`] when they cannot be written.
     pub fn append(&mut self, catalog: &Catalog, group: &AccrualGroup) -> Result<(), AggregateError> {
-        let Self { table, buffers, totals } = self;
+        let Self { table, buffers, records, totals } = self;
         let overflow = |Overflow| AggregateError::Overflow("accrual");
-        let shared = GroupRecord::new(catalog, group).map_err(overflow)?;
+        let shared = GroupRecord::new(catalog, group, buffers).map_err(overflow)?;
         totals.add(group, shared.line.currency.exponent()).map_err(overflow)?;
-        let mut is_first = true;
+        records.clear();
         for day in group.days() {
-            let record = shared.day(day, buffers).map_err(overflow)?;
-            // A row group begins with a row that repeats nothing.
-            let repeats = !is_first && !table.is_at_row_group_start();
-            table.write(|row| write_row(row, &shared, &record, buffers, repeats))?;
-            is_first = false;
+            records.push(shared.day(day, buffers).map_err(overflow)?);
         }
-        Ok(())
+        table.write(records.len(), |rows| write_rows(rows, &shared, group.days(), records, buffers))
     }
 
     /// Ends the part; what was written.
@@ -122,82 +136,72 @@ impl AccrualTotals {
     }
 }
 
-/// Writes a row. With `repeats` it follows a row of the same group, and repeats what they share.
-fn write_row(
-    row: &mut Row<'_>,
+/// Writes the accruals of a group.
+fn write_rows(
+    rows: &mut Rows<'_>,
     group: &GroupRecord<'_>,
-    record: &AccrualRecord<'_>,
+    group_days: &[AccrualDay],
+    records: &[AccrualRecord],
     buffers: &RecordBuffers,
-    repeats: bool,
 ) -> parquet::errors::Result<()> {
     let GroupRecord { line, entity, meter, .. } = group;
-    let day = record.day;
     let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-    row.text(&buffers.key)?.integer(signed(FIRST_REVISION))?.uuid(&record.id)?;
-    if repeats {
-        row.again(4)?;
-    } else {
-        row.text(EntryKind::Accrue.name())?
-            .text(AccrualState::Provisional.name())?
-            .text(entity.id.as_str())?
-            .text(line.contract.as_str())?;
-    }
-    row.integer(signed(record.contract_version))?;
-    if repeats {
-        row.again(2)?;
-    } else {
-        row.text(line.id.as_str())?.text(meter.id.as_str())?;
-    }
-    row.text(record.price_book.as_str())?
-        .integer(signed(record.price_book_version))?
-        .text(record.price_model.name())?
-        .integer(record.service_day.days())?
-        .long(record.service_period.0.micros())?
-        .long(record.service_period.1.micros())?
-        .text(&buffers.accounting_period)?;
-    if repeats {
-        row.again(3)?;
-    } else {
-        row.integer(group.billing_period.0.days())?
-            .integer(group.billing_period.1.days())?
-            .text(entity.timezone.name())?;
-    }
-    row.long(day.first_event_time)?.long(day.last_event_time)?;
-    if repeats {
-        row.again(1)?;
-    } else {
-        row.text(meter.aggregation.name())?;
-    }
-    row.decimal(day.quantity)?.decimal(day.cumulative_quantity)?;
-    if repeats {
-        row.again(1)?;
-    } else {
-        row.optional_text(meter.unit.as_deref())?;
-    }
-    let tiers = || day.tiers.iter();
-    row.long(i64::try_from(day.event_count).unwrap_or(i64::MAX))?
-        .list(tiers().map(|tier| Some(tier.tier.into())))?
-        .list(tiers().map(|tier| Some(tier.lower_bound)))?
-        .list(tiers().map(|tier| tier.upper_bound))?
-        .list(tiers().map(|tier| Some(tier.quantity)))?
-        .list(tiers().map(|tier| tier.unit_price))?
-        .list(tiers().map(|tier| Some(tier.flat_amount)))?
-        .list(tiers().map(|tier| Some(tier.amount)))?;
-    if repeats {
-        row.again(2)?;
-    } else {
-        row.text(line.currency.code())?.integer(i32::from(line.currency.exponent()))?;
-    }
-    row.decimal(day.cumulative_amount.units())?
-        .decimal(day.amount.units())?
-        .decimal(record.net_amount)?
+    let all = || records.iter();
+    let days = || group_days.iter();
+    rows.texts(all().map(|record| buffers.key(record)))?
+        .integer(signed(FIRST_REVISION))?
+        .uuids(all().map(|record| &record.id))?
+        .text(EntryKind::Accrue.name())?
+        .text(AccrualState::Provisional.name())?
+        .text(entity.id.as_str())?
+        .text(line.contract.as_str())?
+        .integers(all().map(|record| signed(record.contract_version)))?
+        .text(line.id.as_str())?
+        .text(meter.id.as_str())?
+        .texts(all().map(|record| group.price_book(record).map_or("", PriceBookId::as_str)))?
+        .integers(all().map(|record| signed(record.price_book_version)))?
+        .texts(all().map(|record| record.price_model.name()))?
+        .truths(all().map(|record| record.price_model.has_retroactive_tiers()))?
+        .text(PriceBasisTime::EventTime.name())?
+        .integers(all().map(|record| record.service_day.days()))?
+        .longs(all().map(|record| record.service_period.0.micros()))?
+        .longs(all().map(|record| record.service_period.1.micros()))?
+        .texts(all().map(|record| buffers.accounting_period(record)))?
+        .long(group.billing_period.0.micros())?
+        .long(group.billing_period.1.micros())?
+        .text(entity.timezone.name())?
+        .longs(days().map(|day| day.first_event_time))?
+        .longs(days().map(|day| day.last_event_time))?
+        .text(meter.aggregation.name())?
+        .decimals(days().map(|day| day.quantity))?
+        .decimals(days().map(|day| day.cumulative_quantity))?
+        .optional_text(meter.unit.as_deref())?
+        .decimals(days().map(|day| day.billable_quantity))?
+        .optional_texts(days().map(|day| group.pricing_unit(day)))?
+        .decimals(days().map(|day| day.allowance_quantity))?
+        .longs(days().map(|day| i64::try_from(day.event_count).unwrap_or(i64::MAX)))?;
+    write_tiers(rows, group_days)?;
+    rows.text(line.currency.code())?
+        .integer(i32::from(line.currency.exponent()))?
+        .decimals(days().map(|day| day.cumulative_amount.units()))?
+        .decimals(days().map(|day| day.amount.units()))?
+        .decimals(all().map(|record| record.net_amount))?
         .decimal(0)?
-        .decimal(record.net_amount)?
-        .decimal(record.residual)?;
-    if repeats {
-        row.again(2)?;
-    } else {
-        row.text(entity.rounding.name())?.text(PostingClass::UsageOnDemand.name())?;
-    }
+        .decimals(all().map(|record| record.net_amount))?
+        .decimals(all().map(|record| record.residual))?
+        .text(entity.rounding.name())?
+        .text(PostingClass::UsageOnDemand.name())?;
+    Ok(())
+}
+
+fn write_tiers(rows: &mut Rows<'_>, days: &[AccrualDay]) -> parquet::errors::Result<()> {
+    let tiers = || days.iter().map(|day| day.tiers.iter());
+    rows.lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.tier.into()))))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.lower_bound))))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| tier.upper_bound)))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.quantity))))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| tier.unit_price)))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.flat_amount))))?
+        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.amount))))?;
     Ok(())
 }

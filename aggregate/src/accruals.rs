@@ -6,6 +6,9 @@
 //! period's days sum to the period's amount rounded once (ACCR-1). Order of arrival plays no part: two
 //! orders of the same events give the same accruals (RATE-2).
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use rating::Overflow;
@@ -15,7 +18,7 @@ use schemas::decimal::power_of_ten;
 use schemas::money::{AMOUNT_SCALE, Amount};
 use schemas::quantity::QUANTITY_SCALE;
 
-use crate::charge::{Day, Fold};
+use crate::charge::{Charge, Day, Fold, NO_DAY};
 use crate::charges::FoldStep;
 use crate::running_totals::RunningTotals;
 
@@ -54,6 +57,10 @@ pub struct AccrualDay {
     pub quantity: i128,
     /// Quantity of the billing period so far, in `10^-12`.
     pub cumulative_quantity: i128,
+    /// Quantity the day added in the unit that is priced, in `10^-12`; the free part included.
+    pub billable_quantity: i128,
+    /// The part of the billable quantity that the free quantity covered, in `10^-12`.
+    pub allowance_quantity: i128,
     /// Exact amount the day added.
     pub amount: Amount,
     /// Exact amount of the billing period so far.
@@ -146,7 +153,7 @@ impl AccrualPlan {
         let rank = |ranks: &[u32], position: usize| ranks.get(position).copied().unwrap_or(u32::MAX);
         // The account and the group decide between charges of one line, so that the order is total.
         let mut keyed: Vec<_> = (0u32..)
-            .zip(&totals.charges.charges)
+            .zip(&totals.charges.all)
             .map(|(position, charge)| {
                 let key = charge.key;
                 let line = rank(&line_ranks, key.line as usize);
@@ -190,10 +197,15 @@ impl AccrualPlan {
         mut take: impl FnMut(&AccrualGroup) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut maker = Maker::new(totals);
-        for group in self.groups.get(groups).unwrap_or_default() {
-            let charges = self.order.get(group.clone()).unwrap_or_default();
-            maker.make(charges)?;
-            take(&maker.group)?;
+        for groups in self.groups.get(groups).unwrap_or_default().chunks(TOUCH_AHEAD) {
+            for group in groups {
+                maker.aim(self.order.get(group.clone()).unwrap_or_default());
+            }
+            maker.touch();
+            for group in groups {
+                maker.make(self.order.get(group.clone()).unwrap_or_default())?;
+                take(&maker.group)?;
+            }
         }
         Ok(())
     }
@@ -212,9 +224,14 @@ fn ranks<'a, T, K: Ord>(elements: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<u32>
     ranks
 }
 
+/// Groups whose charges and days are loaded ahead.
+const TOUCH_AHEAD: usize = 32;
+
 /// Makes groups one after another in the same buffers.
 struct Maker<'a> {
     totals: &'a RunningTotals,
+    /// Charges aimed at, then the days behind them, each round a day further.
+    aims: Vec<u32>,
     group: AccrualGroup,
     days: Vec<Day>,
     tiers: TierDifference,
@@ -222,12 +239,45 @@ struct Maker<'a> {
 
 impl<'a> Maker<'a> {
     fn new(totals: &'a RunningTotals) -> Self {
-        Self { totals, group: AccrualGroup::default(), days: Vec::new(), tiers: TierDifference::default() }
+        Self {
+            totals,
+            aims: Vec::new(),
+            group: AccrualGroup::default(),
+            days: Vec::new(),
+            tiers: TierDifference::default(),
+        }
+    }
+
+    /// Charges that [`Maker::touch`] will load.
+    fn aim(&mut self, charges: &[u32]) {
+        self.aims.extend_from_slice(charges);
+    }
+
+    /// Loads the charges aimed at and their days, all of a round before the next, so that the misses
+    /// overlap: charges lie in order of appearance, and a charge's days anywhere.
+    fn touch(&mut self) {
+        let charges = &self.totals.charges;
+        let mut loaded = 0;
+        self.aims.retain_mut(|aim| {
+            let charge = charges.all.get(*aim as usize);
+            loaded ^= charge.map_or(0, Charge::touch);
+            *aim = charge.map_or(NO_DAY, |charge| charge.day.next);
+            *aim != NO_DAY
+        });
+        while !self.aims.is_empty() {
+            self.aims.retain_mut(|aim| {
+                let day = charges.days.get(*aim as usize);
+                loaded ^= day.map_or(0, |day| day.usage.events);
+                *aim = day.map_or(NO_DAY, |day| day.next);
+                *aim != NO_DAY
+            });
+        }
+        std::hint::black_box(loaded);
     }
 
     fn make(&mut self, charges: &[u32]) -> Result<(), Overflow> {
-        let Self { totals, group, days, tiers } = self;
-        let key_of = |position: u32| totals.charges.charges.get(position as usize).map(|charge| charge.key);
+        let Self { totals, group, days, tiers, .. } = self;
+        let key_of = |position: u32| totals.charges.all.get(position as usize).map(|charge| charge.key);
         let key = charges.first().and_then(|charge| key_of(*charge)).ok_or(Overflow)?;
         group.begin(key.line, key.meter, key.period_start);
         let meter_factor = meter_factor(totals, key.meter)?;
@@ -259,6 +309,17 @@ fn add_day(
     let quantity = step.after.usage.quantity.checked_sub(step.before.usage.quantity).ok_or(Overflow)?;
     let quantity = quantity.checked_mul(meter_factor).ok_or(Overflow)?;
     day.quantity = day.quantity.checked_add(quantity).ok_or(Overflow)?;
+    let before = step.price.billable(&step.before.usage)?;
+    let after = step.price.billable(&step.after.usage)?;
+    let factor = quantity_factor(step.price.priced_decimals)?;
+    let add_difference = |to: i128, before: i128, after: i128| {
+        let difference = after.checked_sub(before)?.checked_mul(factor)?;
+        to.checked_add(difference)
+    };
+    day.billable_quantity =
+        add_difference(day.billable_quantity, before.quantity, after.quantity).ok_or(Overflow)?;
+    day.allowance_quantity =
+        add_difference(day.allowance_quantity, before.allowance, after.allowance).ok_or(Overflow)?;
     day.event_count = day.event_count.checked_add(step.day.usage.events).ok_or(Overflow)?;
     day.first_event_time = day.first_event_time.min(step.day.first);
     day.last_event_time = day.last_event_time.max(step.day.last);

@@ -26,25 +26,28 @@ pub(crate) struct ChargeKey {
     pub(crate) group: u32,
 }
 
-/// A charge and its newest day.
+/// A charge and its newest day: four cache lines, which [`Charge::touch`] loads.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Charge {
-    /// Event times of the newest segment.
-    pub(crate) holds: Period,
     /// Event times of the newest day, within the segment.
     pub(crate) day_holds: Period,
-    /// The newest day. Days before it, and days of earlier segments, are behind it.
-    pub(crate) day: Day,
+    pub(crate) rate: u32,
+    pub(crate) price_book_version: u32,
+    /// Seller, as a position in the catalog: its days are the charge's days.
+    pub(crate) legal_entity: u32,
     /// Usage of the billing period, from the last reset on.
     pub(crate) usage: Usage,
     /// Amount besides `f(usage)`.
     pub(crate) base: Amount,
     /// Amount of the whole charge.
     pub(crate) amount: Amount,
+    /// The newest day. Days before it, and days of earlier segments, are behind it.
+    pub(crate) day: Day,
     /// What the price fixes for this charge.
     pub(crate) terms: Terms,
-    pub(crate) rate: u32,
-    pub(crate) price_book_version: u32,
+    /// Event times of the newest segment.
+    pub(crate) holds: Period,
     pub(crate) key: ChargeKey,
 }
 
@@ -72,9 +75,30 @@ pub(crate) struct Segment {
     /// Terms of the contract line.
     pub(crate) contract_terms: u32,
     pub(crate) price_book_version: u32,
-    /// Does usage count from zero in it?
+    /// Does its price book version count usage from zero when it takes over?
     pub(crate) resets: bool,
     pub(crate) terms: Terms,
+}
+
+impl Segment {
+    /// Does usage count from zero in it, after another segment? With a new price book version if that says
+    /// so; and with new terms of the contract where the fee is one for the days these are in force.
+    fn starts_over(&self, before: &Self, price: &Price) -> bool {
+        let is_other_version = self.price_book_version != before.price_book_version;
+        let has_other_days = self.contract_terms != before.contract_terms;
+        (is_other_version && self.resets) || (has_other_days && price.is_prorated())
+    }
+}
+
+const _: () = assert!(size_of::<Charge>() == 4 * 64);
+
+impl Charge {
+    /// Loads the charge; the loads do not wait for one another.
+    #[inline]
+    pub(crate) fn touch(&self) -> u64 {
+        // One member of each cache line.
+        u64::from(self.rate) ^ self.usage.events ^ self.day.first.cast_unsigned() ^ u64::from(self.key.line)
+    }
 }
 
 impl Day {
@@ -151,20 +175,33 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
-    /// Enters a segment: from here on its price applies. `version` is the price book version before it:
-    /// a segment that another version of the contract begins is no change of price.
+    /// Enters a segment after another: from here on its price applies.
     pub(crate) fn enter(
         &mut self,
-        version: Option<u32>,
+        before: Option<&Segment>,
         segment: &Segment,
         price: &Price,
     ) -> Result<(), Overflow> {
-        if segment.resets && version != Some(segment.price_book_version) {
+        if before.is_some_and(|before| segment.starts_over(before, price)) {
             self.usage = Usage::default();
         }
         let priced = price.amount(segment.terms, &self.usage)?;
         self.base = self.amount.checked_sub(priced).map_err(|_| Overflow)?;
         Ok(())
+    }
+
+    /// With one event more, under the price of the segment entered last.
+    pub(crate) fn with_event(
+        &self,
+        aggregation: Aggregation,
+        event: &EventUsage,
+        price: &Price,
+        terms: Terms,
+    ) -> Result<Self, Overflow> {
+        let usage = add_event(aggregation, &self.usage, event)?;
+        let priced = price.amount(terms, &usage)?;
+        let amount = self.base.checked_add(priced).map_err(|_| Overflow)?;
+        Ok(Self { usage, amount, base: self.base })
     }
 
     /// Adds a day of the segment entered last.

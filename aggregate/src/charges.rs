@@ -1,7 +1,7 @@
 //! All charges with their days and segments, and what adding an event to one of them changes.
 
 use rating::Overflow;
-use rating::catalog::Catalog;
+use rating::catalog::{Catalog, Rate};
 use rating::price::Price;
 use schemas::meter::Aggregation;
 use schemas::money::Amount;
@@ -13,7 +13,7 @@ use crate::charge::{Charge, ChargeKey, Day, EventUsage, Fold, NO_DAY, Segment, a
 /// Charges, and the days and segments they share out among them.
 #[derive(Debug, Default)]
 pub(crate) struct Charges {
-    pub(crate) charges: Vec<Charge>,
+    pub(crate) all: Vec<Charge>,
     pub(crate) days: Vec<Day>,
     pub(crate) segments: Vec<Segment>,
 }
@@ -40,10 +40,10 @@ enum DaySlot {
 
 impl Charges {
     /// Opens a charge at the place of its first event; no usage yet.
-    pub(crate) fn open(&mut self, key: ChargeKey, place: Place) -> Option<u32> {
+    pub(crate) fn open(&mut self, key: ChargeKey, legal_entity: u32, place: Place) -> Option<u32> {
         let segment = self.segments.get(place.segment as usize)?;
-        let position = u32::try_from(self.charges.len()).ok()?;
-        self.charges.push(Charge {
+        let position = u32::try_from(self.all.len()).ok()?;
+        self.all.push(Charge {
             holds: segment.holds,
             day_holds: place.day_holds,
             day: Day::empty(place.date, place.segment),
@@ -53,6 +53,7 @@ impl Charges {
             terms: segment.terms,
             rate: segment.rate,
             price_book_version: segment.price_book_version,
+            legal_entity,
             key,
         });
         Some(position)
@@ -75,7 +76,7 @@ impl Charges {
 
     /// The days of a charge, the newest first, the others in no order.
     pub(crate) fn days_of(&self, charge: u32) -> impl Iterator<Item = &Day> {
-        let newest = self.charges.get(charge as usize).map(|charge| &charge.day);
+        let newest = self.all.get(charge as usize).map(|charge| &charge.day);
         std::iter::successors(newest, |day| self.days.get(day.next as usize))
     }
 
@@ -92,24 +93,22 @@ impl Charges {
         in_total: &EventUsage,
         in_day: &EventUsage,
     ) -> Result<Amount, Overflow> {
-        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        let charge = self.all.get(position as usize).ok_or(Overflow)?;
         let aggregation = aggregation(catalog, charge.key.meter);
         let slot = self.find_day(charge, place);
         let before = self.day(charge, slot, place);
         let day = before.with(add_event(aggregation, &before.usage, in_day)?, time);
         let is_newest_segment = place.segment == charge.day.segment;
         let starts_segment = !is_newest_segment && self.is_after_newest(charge, place.segment);
-        let fold = if is_newest_segment || starts_segment {
-            let mut fold = Fold { usage: charge.usage, base: charge.base, amount: charge.amount };
+        let total = Fold { usage: charge.usage, base: charge.base, amount: charge.amount };
+        let fold = if is_newest_segment {
+            total.with_event(aggregation, in_total, &rate_at(catalog, charge.rate)?.price, charge.terms)?
+        } else if starts_segment {
             let segment = self.segments.get(place.segment as usize).ok_or(Overflow)?;
-            let price = &catalog.rates().get(segment.rate as usize).ok_or(Overflow)?.price;
-            if starts_segment {
-                fold.enter(Some(charge.price_book_version), segment, price)?;
-            }
-            fold.usage = add_event(aggregation, &fold.usage, in_total)?;
-            let priced = price.amount(segment.terms, &fold.usage)?;
-            fold.amount = fold.base.checked_add(priced).map_err(|_| Overflow)?;
-            fold
+            let price = &rate_at(catalog, segment.rate)?.price;
+            let mut total = total;
+            total.enter(self.segments.get(charge.day.segment as usize), segment, price)?;
+            total.with_event(aggregation, in_total, price, segment.terms)?
         } else {
             self.fold(catalog, position, Some(&day))?
         };
@@ -129,11 +128,11 @@ impl Charges {
     ) -> Result<(), Overflow> {
         let Some(segment) = self.segment_at(position, time) else { return Ok(()) };
         let place = Place { segment, date, day_holds: Period::ALWAYS };
-        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        let charge = self.all.get(position as usize).ok_or(Overflow)?;
         let slot = self.find_day(charge, place);
         let mut day = self.day(charge, slot, place);
         day.usage.quantity = day.usage.quantity.checked_sub(1).ok_or(Overflow)?;
-        match (slot, self.charges.get_mut(position as usize)) {
+        match (slot, self.all.get_mut(position as usize)) {
             (DaySlot::Newest, Some(charge)) => charge.day.usage = day.usage,
             (DaySlot::Behind(behind), _) => {
                 if let Some(kept) = self.days.get_mut(behind) {
@@ -143,7 +142,7 @@ impl Charges {
             _ => {}
         }
         let fold = self.fold(catalog, position, None)?;
-        if let Some(charge) = self.charges.get_mut(position as usize) {
+        if let Some(charge) = self.all.get_mut(position as usize) {
             (charge.usage, charge.base, charge.amount) = (fold.usage, fold.base, fold.amount);
         }
         Ok(())
@@ -187,7 +186,8 @@ impl Charges {
     /// Writes a day and the totals that follow from it.
     fn keep(&mut self, position: u32, slot: DaySlot, day: Day, place: Place, fold: Fold) {
         let next_day = u32::try_from(self.days.len()).unwrap_or(NO_DAY);
-        let Some(charge) = self.charges.get_mut(position as usize) else { return };
+        let Some(charge) = self.all.get_mut(position as usize) else { return };
+        let is_newest_segment = place.segment == charge.day.segment;
         (charge.usage, charge.base, charge.amount) = (fold.usage, fold.base, fold.amount);
         match slot {
             DaySlot::Newest => charge.day = day,
@@ -202,21 +202,24 @@ impl Charges {
             }
             DaySlot::AfterNewest if charge.day.usage.events == 0 => {
                 charge.day = Day { next: charge.day.next, ..day };
-                self.enter(position, place);
+                self.enter(position, place, is_newest_segment);
             }
             DaySlot::AfterNewest => {
                 self.days.push(std::mem::replace(&mut charge.day, Day { next: next_day, ..day }));
-                self.enter(position, place);
+                self.enter(position, place, is_newest_segment);
             }
         }
     }
 
     /// Makes a place the newest of a charge.
-    fn enter(&mut self, position: u32, place: Place) {
-        let segment = self.segments.get(place.segment as usize);
-        if let (Some(charge), Some(segment)) = (self.charges.get_mut(position as usize), segment) {
+    fn enter(&mut self, position: u32, place: Place, is_newest_segment: bool) {
+        let Some(charge) = self.all.get_mut(position as usize) else { return };
+        charge.day_holds = place.day_holds;
+        if is_newest_segment {
+            return;
+        }
+        if let Some(segment) = self.segments.get(place.segment as usize) {
             charge.holds = segment.holds;
-            charge.day_holds = place.day_holds;
             charge.terms = segment.terms;
             charge.rate = segment.rate;
             charge.price_book_version = segment.price_book_version;
@@ -237,19 +240,15 @@ impl Charges {
         let mut fold = Fold::default();
         let last = self.fold_days(catalog, position, &days, &mut fold, |_| Ok(()))?;
         // The totals belong to the newest segment, also before it has usage.
-        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        let charge = self.all.get(position as usize).ok_or(Overflow)?;
         if last != Some(charge.day.segment)
             && let Some(segment) = self.segments.get(charge.day.segment as usize)
         {
-            let rate = catalog.rates().get(segment.rate as usize).ok_or(Overflow)?;
-            fold.enter(last.and_then(|last| self.version_of(last)), segment, &rate.price)?;
+            let rate = rate_at(catalog, segment.rate)?;
+            let before = last.and_then(|last| self.segments.get(last as usize));
+            fold.enter(before, segment, &rate.price)?;
         }
         Ok(fold)
-    }
-
-    /// The price book version of a segment.
-    fn version_of(&self, segment: u32) -> Option<u32> {
-        self.segments.get(segment as usize).map(|segment| segment.price_book_version)
     }
 
     /// Sorts days by segment in time, then by date.
@@ -269,14 +268,15 @@ impl Charges {
         fold: &mut Fold,
         mut step: impl FnMut(&FoldStep<'_>) -> Result<(), Overflow>,
     ) -> Result<Option<u32>, Overflow> {
-        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        let charge = self.all.get(position as usize).ok_or(Overflow)?;
         let aggregation = aggregation(catalog, charge.key.meter);
-        let mut entered = None;
+        let mut entered: Option<u32> = None;
         for day in days.iter().filter(|day| day.usage.events > 0) {
             let segment = self.segments.get(day.segment as usize).ok_or(Overflow)?;
-            let price = &catalog.rates().get(segment.rate as usize).ok_or(Overflow)?.price;
+            let price = &rate_at(catalog, segment.rate)?.price;
             if entered != Some(day.segment) {
-                fold.enter(entered.and_then(|entered| self.version_of(entered)), segment, price)?;
+                let before = entered.and_then(|entered| self.segments.get(entered as usize));
+                fold.enter(before, segment, price)?;
                 entered = Some(day.segment);
             }
             let before = *fold;
@@ -298,7 +298,13 @@ pub(crate) struct FoldStep<'a> {
     pub(crate) after: Fold,
 }
 
+/// The rate at a position.
+fn rate_at(catalog: &Catalog, rate: u32) -> Result<&Rate, Overflow> {
+    catalog.rates().get(rate as usize).ok_or(Overflow)
+}
+
 /// How a meter aggregates.
+#[inline]
 pub(crate) fn aggregation(catalog: &Catalog, meter: u16) -> Aggregation {
     catalog.meters().get(usize::from(meter)).map_or(Aggregation::Sum, |meter| meter.aggregation)
 }

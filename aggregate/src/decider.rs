@@ -16,10 +16,11 @@ use schemas::timestamp::Timestamp;
 
 use crate::control_totals::{ControlTotals, Outcome};
 use crate::dimension_values::DimensionValues;
-use crate::running_totals::{MeteredUsage, RatedEvent, RunningTotals, UsageDetails};
+use crate::running_totals::{MeteredUsage, RatedEvent, RunningTotals, TouchRounds, UsageDetails};
 
-/// Usages whose charges are loaded ahead.
-const TOUCH_AHEAD: usize = 32;
+/// Events whose charges are loaded ahead. Few of them belong to an earlier day or a new charge, and the
+/// misses of those overlap only with one another; the charges of all still fit the caches.
+const TOUCH_AHEAD: usize = 256;
 
 /// The machine and its memory.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub struct Decider {
     /// Per decoder, what its numbers mean.
     decoders: Vec<Numbers>,
     verdicts: Vec<Admit>,
+    rounds: TouchRounds,
 }
 
 /// What the numbers of a decoder are in the whole run.
@@ -134,6 +136,7 @@ impl Decider {
             values: DimensionValues::new(dimensions, key.text_seed()),
             decoders: std::iter::repeat_with(numbers).take(decoders).collect(),
             verdicts: Vec::new(),
+            rounds: TouchRounds::default(),
         }
     }
 
@@ -170,7 +173,7 @@ impl Decider {
         let mut event = 0;
         while event < batch.len() {
             let end = (event + TOUCH_AHEAD).min(batch.len());
-            self.touch(batch, event..end);
+            self.touch(&decided.batch, event..end);
             for event in event..end {
                 self.decide_event(
                     &decided.batch,
@@ -193,18 +196,14 @@ impl Decider {
     }
 
     /// Loads the charges of a run of events, so that the misses overlap.
-    fn touch(&self, batch: &EventBatch, events: std::ops::Range<usize>) {
-        let mut aims = [u32::MAX; TOUCH_AHEAD];
-        let first_usage = |event: usize| batch.usages_of(event).start;
-        for (aim, event) in aims.iter_mut().zip(events) {
-            let account = batch.events.account.get(event).copied().unwrap_or(UNKNOWN_ACCOUNT);
-            if account != UNKNOWN_ACCOUNT
-                && let Some(meter) = batch.usages.meter.get(first_usage(event))
-            {
-                *aim = self.totals.aim(account, *meter);
-            }
-        }
-        std::hint::black_box(aims.iter().fold(0, |sum, aim| sum ^ self.totals.touch(*aim)));
+    fn touch(&mut self, batch: &EventBatch, events: std::ops::Range<usize>) {
+        let usages = events.filter_map(|event| {
+            let account = *batch.events.account.get(event)?;
+            let meter = *batch.usages.meter.get(batch.usages_of(event).start)?;
+            let time = Timestamp::from_micros(*batch.events.time.get(event)?);
+            (account != UNKNOWN_ACCOUNT).then_some((account, meter, time))
+        });
+        self.totals.touch(usages, &mut self.rounds);
     }
 
     fn decide_event(
@@ -287,7 +286,7 @@ impl Decider {
     fn translate(&mut self, decided: &mut DecidedBatch) {
         let DecidedBatch { batch, new_texts, .. } = decided;
         let Some(numbers) = self.decoders.get_mut(batch.decoder) else { return };
-        let mut learn = |texts: &mut Interner, text: &str, new: &mut Vec<Box<str>>| {
+        let learn = |texts: &mut Interner, text: &str, new: &mut Vec<Box<str>>| {
             let interned = texts.intern(text.as_bytes());
             if let Interned::New(_) = interned {
                 new.push(text.into());

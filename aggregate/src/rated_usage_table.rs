@@ -65,16 +65,21 @@ struct Texts {
     dimensions: Vec<Vec<Box<str>>>,
     catalog: Arc<Catalog>,
     accounts: Vec<Box<str>>,
-    /// Per contract line, its contract and currency among the distinct ones.
-    line_contract: Vec<u32>,
-    line_currency: Vec<u32>,
-    line_entity: Vec<u32>,
+    lines: Vec<LineTexts>,
     contracts: Vec<Box<str>>,
     currencies: Vec<Currency>,
     /// Per price book version, its price book among the distinct ones.
     version_book: Vec<u32>,
     version_number: Vec<i32>,
     books: Vec<Box<str>>,
+}
+
+/// The texts of a contract line, by number: together, as every row asks for all of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct LineTexts {
+    contract: u32,
+    currency: u32,
+    entity: u32,
 }
 
 /// The columns of the row group that is being filled.
@@ -121,6 +126,13 @@ impl Texts {
         let (line_contract, contracts) =
             number_distinct(lines.iter().map(|line| Box::from(line.contract.as_str())));
         let (line_currency, currencies) = number_distinct(lines.iter().map(|line| line.currency));
+        let numbers = line_contract.iter().zip(&line_currency).zip(lines);
+        let lines = numbers.map(|((contract, currency), line)| LineTexts {
+            contract: *contract,
+            currency: *currency,
+            entity: line.legal_entity,
+        });
+        let lines = lines.collect();
         let versions = catalog.price_book_versions();
         let (version_book, books) =
             number_distinct(versions.iter().map(|version| Box::from(version.price_book.as_str())));
@@ -128,13 +140,11 @@ impl Texts {
             sources: Vec::new(),
             dimensions: vec![Vec::new(); catalog.dimensions().len()],
             accounts: catalog.accounts().map(|account| Box::from(account.as_str())).collect(),
-            line_entity: lines.iter().map(|line| line.legal_entity).collect(),
             version_number: versions
                 .iter()
                 .map(|version| i32::try_from(version.version).unwrap_or(i32::MAX))
                 .collect(),
-            line_contract,
-            line_currency,
+            lines,
             contracts,
             currencies,
             version_book,
@@ -183,7 +193,7 @@ impl RatedUsageTable {
     /// [`AggregateError`] when they cannot be written, or an amount is out of range.
     pub fn append(&mut self, decided: &DecidedBatch) -> std::result::Result<(), AggregateError> {
         self.texts.learn(&decided.new_texts);
-        let added = self.written.add(decided, &self.texts.line_currency);
+        let added = self.written.add(decided, &self.texts.lines);
         added.map_err(|Overflow| AggregateError::Overflow("sum of rated usage"))?;
         self.append_rows(decided).map_err(|error| parquet_error(&self.path, error))
     }
@@ -223,11 +233,11 @@ impl RatedTotals {
         Self { rows: 0, amounts: vec![Amount::ZERO; currencies.len()], currencies }
     }
 
-    fn add(&mut self, decided: &DecidedBatch, line_currency: &[u32]) -> std::result::Result<(), Overflow> {
+    fn add(&mut self, decided: &DecidedBatch, lines: &[LineTexts]) -> std::result::Result<(), Overflow> {
         self.rows += decided.rated.rated.len() as u64;
         for rated in &decided.rated.rated {
-            let sum =
-                self.amounts.get_mut(at(line_currency, rated.line as usize) as usize).ok_or(Overflow)?;
+            let currency = at(lines, rated.line as usize).currency;
+            let sum = self.amounts.get_mut(currency as usize).ok_or(Overflow)?;
             *sum = sum.checked_add(rated.amount).map_err(|_| Overflow)?;
         }
         Ok(())
@@ -267,7 +277,7 @@ impl RowGroup {
         Ok(Self {
             rows: 0,
             source: TextColumn::new(column(0))?,
-            event_id: PlainColumn::new(column(1))?,
+            event_id: PlainColumn::ids(column(1))?,
             event_uuid: UuidColumn::new(column(2))?,
             event_time: LongColumn::new(column(3))?,
             meter: TextColumn::new(column(4))?,
@@ -313,11 +323,11 @@ impl RowGroup {
             }
         }))?;
         self.amount.extend(rated.rated.iter().map(|rated| rated.amount.units()))?;
-        let lines = || rated.rated.iter().map(|rated| rated.line as usize);
+        let lines = || rated.rated.iter().map(|rated| at(&texts.lines, rated.line as usize));
         let versions = || rated.rated.iter().map(|rated| rated.price_book_version as usize);
-        self.currency.extend(lines().map(|line| at(&texts.line_currency, line)))?;
-        self.legal_entity.extend(lines().map(|line| at(&texts.line_entity, line)))?;
-        self.contract.extend(lines().map(|line| at(&texts.line_contract, line)))?;
+        self.currency.extend(lines().map(|line| line.currency))?;
+        self.legal_entity.extend(lines().map(|line| line.entity))?;
+        self.contract.extend(lines().map(|line| line.contract))?;
         self.contract_line.extend(rated.rated.iter().map(|rated| rated.line))?;
         self.price_book.extend(versions().map(|version| at(&texts.version_book, version)))?;
         self.price_book_version.extend(versions().map(|version| at(&texts.version_number, version)))?;

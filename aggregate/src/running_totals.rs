@@ -9,9 +9,9 @@
 //! addition and one evaluation of the price. All else - a new charge, another day, a price change within
 //! the period, a late event, a meter that does not sum - leaves that path.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use rating::Overflow;
 use rating::catalog::{Catalog, Rate, Resolution};
 use schemas::date::Date;
@@ -25,6 +25,7 @@ use crate::charge::{Charge, ChargeKey, EventUsage, Segment, add_event};
 use crate::charges::{Charges, Place, aggregation};
 use crate::dimension_values::DimensionValues;
 use crate::rated_usage_table::sum_by_currency;
+use crate::service_days::ServiceDays;
 
 /// No charge.
 const NO_CHARGE: u32 = u32::MAX;
@@ -75,15 +76,29 @@ pub struct RatedEvent {
 pub struct RunningTotals {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) charges: Charges,
+    service_days: ServiceDays,
     /// Per account and meter, the charge met last.
     newest: Vec<u32>,
     by_key: HashMap<ChargeKey, u32>,
     /// Combinations of dimension values, by their numbers; combination 0 is none.
     groups: HashMap<Box<[u32]>, u32>,
+    /// The dimension values of the usage that is being rated.
+    group: Vec<u32>,
     /// Distinct values: per charge and value, the earliest event time.
-    distinct: hashbrown::HashMap<(u32, i128), i64>,
+    distinct: HashMap<(u32, i128), i64>,
     /// Per charge, date and segment of a `latest` meter, the event that counts: its id and source.
     latest: HashMap<(u32, i32, u32), (String, String)>,
+}
+
+/// The buffers of [`RunningTotals::touch`].
+#[derive(Debug, Default)]
+pub struct TouchRounds {
+    /// The charges that usages would continue, with their account and event time.
+    charges: Vec<(u32, u32, Timestamp)>,
+    /// Days behind the newest, where late usages may belong.
+    days: Vec<u32>,
+    /// Accounts that have no charge yet.
+    accounts: Vec<u32>,
 }
 
 /// What applies to a usage, within its billing period.
@@ -94,6 +109,7 @@ struct Applicable {
     rate: u32,
     holds: Period,
     line: u32,
+    legal_entity: u32,
     period_start: i32,
 }
 
@@ -103,26 +119,28 @@ impl RunningTotals {
     pub fn new(catalog: Arc<Catalog>) -> Self {
         let slots = catalog.accounts().len() * catalog.meters().len();
         Self {
+            service_days: ServiceDays::new(&catalog),
             newest: vec![NO_CHARGE; slots],
             catalog,
             charges: Charges::default(),
-            by_key: HashMap::new(),
-            groups: HashMap::new(),
-            distinct: hashbrown::HashMap::default(),
-            latest: HashMap::new(),
+            by_key: HashMap::default(),
+            groups: HashMap::default(),
+            group: Vec::new(),
+            distinct: HashMap::default(),
+            latest: HashMap::default(),
         }
     }
 
     /// Number of charges.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.charges.charges.len()
+        self.charges.all.len()
     }
 
     /// Are there no charges?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.charges.charges.is_empty()
+        self.charges.all.is_empty()
     }
 
     /// Exact amounts of all charges by currency, in order of their codes.
@@ -130,22 +148,41 @@ impl RunningTotals {
     /// # Errors
     /// [`Overflow`].
     pub fn by_currency(&self) -> Result<Vec<Money>, Overflow> {
-        let amounts = self.charges.charges.iter().map(|charge| (charge.key.line, charge.amount));
+        let amounts = self.charges.all.iter().map(|charge| (charge.key.line, charge.amount));
         sum_by_currency(&self.catalog, amounts)
     }
 
-    /// The charge that rating a usage will look at first. Loading it does not wait for other loads.
-    #[inline]
-    #[must_use]
-    pub fn aim(&self, account: u32, meter: u16) -> u32 {
-        self.newest.get(self.slot(account, meter)).copied().unwrap_or(NO_CHARGE)
-    }
-
-    /// Loads the charge that [`RunningTotals::aim`] gave.
-    #[inline]
-    #[must_use]
-    pub fn touch(&self, charge: u32) -> u32 {
-        self.charges.charges.get(charge as usize).map_or(0, |charge| charge.rate ^ charge.day.segment)
+    /// Loads what rating these usages will look at: for each an account, a meter and an event time.
+    ///
+    /// Every load that needs another to know its place is in a later round, and a round is as long as
+    /// the usages are many, so that its misses overlap.
+    pub fn touch(&self, usages: impl Iterator<Item = (u32, u16, Timestamp)>, rounds: &mut TouchRounds) {
+        let TouchRounds { charges, days, accounts } = rounds;
+        charges.clear();
+        charges.extend(usages.map(|(account, meter, time)| {
+            let charge = self.newest.get(self.slot(account, meter)).copied().unwrap_or(NO_CHARGE);
+            (charge, account, time)
+        }));
+        let mut loaded = 0;
+        for (charge, ..) in charges.iter() {
+            loaded ^= self.charges.all.get(*charge as usize).map_or(0, Charge::touch);
+        }
+        days.clear();
+        accounts.clear();
+        for (charge, account, time) in charges.iter() {
+            match self.charges.all.get(*charge as usize) {
+                Some(charge) if *time < charge.day_holds.start => days.push(charge.day.next),
+                Some(_) => {}
+                None => accounts.push(*account),
+            }
+        }
+        for day in days.iter() {
+            loaded ^= self.charges.days.get(*day as usize).map_or(0, |day| day.usage.events);
+        }
+        for account in accounts.iter() {
+            loaded ^= self.catalog.touch(*account);
+        }
+        std::hint::black_box(loaded);
     }
 
     #[inline]
@@ -165,13 +202,16 @@ impl RunningTotals {
     ) -> Result<RatedEvent, UnratedReason> {
         let slot = self.slot(usage.account, usage.meter);
         let newest = self.newest.get(slot).copied().unwrap_or(NO_CHARGE);
-        if let Some(charge) = self.charges.charges.get_mut(newest as usize)
-            && charge.day_holds.contains(usage.time)
+        if let Some(charge) = self.charges.all.get_mut(newest as usize)
+            && charge.holds.contains(usage.time)
             && let Some(rate) = self.catalog.rates().get(charge.rate as usize)
             && rate.group.is_empty()
         {
             let aggregation = aggregation(&self.catalog, usage.meter);
             if matches!(aggregation, Aggregation::Sum | Aggregation::Count) {
+                if !charge.day_holds.contains(usage.time) {
+                    return self.rate_other_day(usage, newest);
+                }
                 let amount = continue_newest_day(charge, rate, aggregation, usage);
                 let amount = amount.map_err(|Overflow| UnratedReason::AmountOverflow)?;
                 return Ok(rated(charge, amount, charge.day.date));
@@ -180,7 +220,29 @@ impl RunningTotals {
         self.rate_elsewhere(usage, values, slot, newest)
     }
 
-    /// Counts and rates a usage that does not simply continue the newest day of its charge.
+    /// Counts and rates a usage of the newest segment of a charge that does not group, on another day
+    /// than its newest: the charge and the segment are known.
+    #[inline(never)]
+    fn rate_other_day(&mut self, usage: &MeteredUsage<'_>, newest: u32) -> Result<RatedEvent, UnratedReason> {
+        let Self { catalog, charges, service_days, .. } = self;
+        let charge = charges.all.get(newest as usize).ok_or(UnratedReason::AmountOverflow)?;
+        let rate = catalog.rates().get(charge.rate as usize).ok_or(UnratedReason::NoRate)?;
+        let day = service_days.of(catalog, charge.legal_entity, usage.time);
+        let place = Place {
+            segment: charge.day.segment,
+            date: day.date.days(),
+            day_holds: day.holds.intersection(&charge.holds),
+        };
+        let rated = rated(charge, Amount::ZERO, place.date);
+        let counted = rate.price.event_amount(usage.measure, usage.event_price).and_then(|amount| {
+            let event = EventUsage { quantity: usage.measure, amount, is_latest: false };
+            charges.add(catalog, newest, place, usage.time.micros(), &event, &event)
+        });
+        let amount = counted.map_err(|Overflow| UnratedReason::AmountOverflow)?;
+        Ok(RatedEvent { amount, ..rated })
+    }
+
+    /// Counts and rates a usage that may belong to another charge or segment than the one met last.
     #[inline(never)]
     fn rate_elsewhere(
         &mut self,
@@ -190,40 +252,37 @@ impl RunningTotals {
         newest: u32,
     ) -> Result<RatedEvent, UnratedReason> {
         let catalog = Arc::clone(&self.catalog);
-        let applicable = match self.charges.charges.get(newest as usize) {
+        let applicable = match self.charges.all.get(newest as usize) {
             Some(charge) if charge.holds.contains(usage.time) => self.applicable_like(charge),
             _ => applicable(&catalog, usage)?,
         };
         let rate = catalog.rates().get(applicable.rate as usize).ok_or(UnratedReason::NoRate)?;
-        let numbers: Box<[u32]> =
-            rate.group.iter().map(|dimension| usage.details.dimension(*dimension)).collect();
-        let texts: Vec<Option<&str>> = rate
-            .group
-            .iter()
-            .zip(&numbers)
-            .map(|(dimension, number)| values.text(*dimension, *number))
-            .collect();
+        let mut numbers = std::mem::take(&mut self.group);
+        numbers.clear();
+        numbers.extend(rate.group.iter().map(|dimension| usage.details.dimension(*dimension)));
         let key = ChargeKey {
             account: usage.account,
             line: applicable.line,
             meter: usage.meter,
             period_start: applicable.period_start,
-            group: self.group(numbers),
+            group: self.group(&numbers),
         };
         let known = self.by_key.get(&key).copied();
         let segment = match known.and_then(|charge| self.charges.segment_at(charge, usage.time)) {
             Some(segment) => segment,
-            None => self.new_segment(&catalog, key, applicable, rate, &texts)?,
+            None => self.new_segment(&catalog, key, applicable, rate, &numbers, values)?,
         };
-        let (date, day) = day_of(&catalog, key.line, usage.time);
-        let place = Place { segment, date: date.days(), day_holds: day.intersection(&applicable.holds) };
-        let position = match known {
-            Some(position) => position,
-            None => {
-                let position = self.charges.open(key, place).ok_or(UnratedReason::AmountOverflow)?;
-                self.by_key.insert(key, position);
-                position
-            }
+        self.group = numbers;
+        let day = self.service_days.of(&catalog, applicable.legal_entity, usage.time);
+        let day_holds = day.holds.intersection(&applicable.holds);
+        let place = Place { segment, date: day.date.days(), day_holds };
+        let position = if let Some(position) = known {
+            position
+        } else {
+            let position = self.charges.open(key, applicable.legal_entity, place);
+            let position = position.ok_or(UnratedReason::AmountOverflow)?;
+            self.by_key.insert(key, position);
+            position
         };
         if let Some(newest) = self.newest.get_mut(slot) {
             *newest = position;
@@ -248,16 +307,21 @@ impl RunningTotals {
             rate: charge.rate,
             holds: charge.holds,
             line: charge.key.line,
+            legal_entity: charge.legal_entity,
             period_start: charge.key.period_start,
         }
     }
 
-    fn group(&mut self, numbers: Box<[u32]>) -> u32 {
+    /// The number of a combination of dimension values.
+    fn group(&mut self, numbers: &[u32]) -> u32 {
         if numbers.is_empty() {
             return 0;
         }
         let next = u32::try_from(self.groups.len() + 1).unwrap_or(u32::MAX);
-        *self.groups.entry(numbers).or_insert(next)
+        match self.groups.get(numbers) {
+            Some(group) => *group,
+            None => *self.groups.entry(numbers.into()).or_insert(next),
+        }
     }
 
     fn new_segment(
@@ -266,8 +330,12 @@ impl RunningTotals {
         key: ChargeKey,
         applicable: Applicable,
         rate: &Rate,
-        texts: &[Option<&str>],
+        numbers: &[u32],
+        values: &DimensionValues,
     ) -> Result<u32, UnratedReason> {
+        let numbered = rate.group.iter().zip(numbers);
+        let texts: Vec<Option<&str>> =
+            numbered.map(|(dimension, number)| values.text(*dimension, *number)).collect();
         let line = catalog.lines().get(key.line as usize).ok_or(UnratedReason::NoContractLine)?;
         let start = Date::from_days(key.period_start);
         let (_, end) = line.cycle.period_of(start);
@@ -279,7 +347,7 @@ impl RunningTotals {
             contract_terms: applicable.terms,
             price_book_version: applicable.price_book_version,
             resets: version.is_some_and(|version| version.resets_tiers),
-            terms: rate.price.terms(texts, &days)?,
+            terms: rate.price.terms(&texts, &days)?,
         };
         self.charges.add_segment(segment).ok_or(UnratedReason::AmountOverflow)
     }
@@ -326,12 +394,12 @@ impl RunningTotals {
             Some(earliest) => {
                 let earliest = Timestamp::from_micros(earliest);
                 let before =
-                    self.charges.charges.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
-                let (date, _) = day_of(catalog, self.line_of(position), earliest);
+                    self.charges.all.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
+                let day = self.service_days.of(catalog, self.entity_of(position), earliest);
                 self.charges.add(catalog, position, place, time, &known, &new)?;
-                self.charges.move_distinct_value(catalog, position, date.days(), earliest)?;
+                self.charges.move_distinct_value(catalog, position, day.date.days(), earliest)?;
                 let after =
-                    self.charges.charges.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
+                    self.charges.all.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
                 after.checked_sub(before).map_err(|_| Overflow)?
             }
         };
@@ -340,8 +408,8 @@ impl RunningTotals {
         Ok(amount)
     }
 
-    fn line_of(&self, position: u32) -> u32 {
-        self.charges.charges.get(position as usize).map_or(0, |charge| charge.key.line)
+    fn entity_of(&self, position: u32) -> u32 {
+        self.charges.all.get(position as usize).map_or(0, |charge| charge.legal_entity)
     }
 
     /// The latest event counts, by event time, then by id, then by source.
@@ -363,7 +431,7 @@ impl RunningTotals {
             (Some(last), Some(latest)) => (time, &identity) > (last, latest),
             _ => true,
         };
-        let charge = self.charges.charges.get(position as usize).ok_or(Overflow)?;
+        let charge = self.charges.all.get(position as usize).ok_or(Overflow)?;
         // The newest day has no events where those that opened the charge could not be priced.
         let is_later = |day: &crate::charge::Day| {
             day.segment == place.segment && day.date > place.date && day.usage.events > 0
@@ -429,13 +497,7 @@ fn applicable(catalog: &Catalog, usage: &MeteredUsage<'_>) -> Result<Applicable,
         rate,
         holds: holds.intersection(&period),
         line,
+        legal_entity: document.legal_entity,
         period_start: start.days(),
     })
-}
-
-/// The day of a time, in the time zone of a contract line's legal entity.
-pub(crate) fn day_of(catalog: &Catalog, line: u32, time: Timestamp) -> (Date, Period) {
-    let entity = catalog.lines().get(line as usize).map(|line| line.legal_entity);
-    let entity = entity.and_then(|entity| catalog.legal_entities().get(entity as usize));
-    entity.map_or_else(|| (Date::from_days(0), Period::ALWAYS), |entity| entity.timezone.day_of(time))
 }

@@ -4,10 +4,10 @@ use schemas::csv_mapping::{CsvEventId, CsvField, CsvMapping, EpochUnit};
 use schemas::decimal::Decimal;
 use schemas::quarantine::RejectReason;
 use schemas::time_zone::TimeZone;
-use schemas::timestamp::Timestamp;
+use schemas::timestamp::{Timestamp, TimestampError};
 use schemas::usage_event::{EVENT_TIME_END, EVENT_TIME_MIN, SPECVERSION};
 
-use crate::decoder::{DecoderState, span, too_large};
+use crate::decoder::{DecoderState, number_fault, shortened, span, too_large};
 use crate::event_batch::EventBatch;
 use crate::event_parser::{ParsedEvent, Token};
 use crate::json::{Fault, canonical_number, number};
@@ -176,27 +176,29 @@ impl CsvColumns {
                 EpochUnit::Microseconds => 0,
             };
             let micros = Decimal::parse_scaled(text.as_bytes(), decimals)
-                .map_err(|error| error.to_string())
+                .map_err(number_fault)
                 .and_then(|micros| i64::try_from(micros).map_err(|_| "too large".to_owned()));
-            return micros
-                .map(Timestamp::from_micros)
-                .map_err(|error| Fault::of(RejectReason::BadTime, format!("time is {text:?}, {error}")));
+            return micros.map(Timestamp::from_micros).map_err(|error| bad_time(text, &error));
         }
         let parsed = match (&self.timezone, Timestamp::parse_local_as_utc(text.as_bytes())) {
             (Some(zone), Ok(local)) => Ok(zone.from_local(local)),
             _ => text.parse(),
         };
-        parsed.map_err(|error| Fault::of(RejectReason::BadTime, format!("time is {text:?}, {error}")))
+        parsed.map_err(|error: TimestampError| bad_time(text, &error.to_string()))
     }
 }
 
 /// A time that can be an event's: others have years that no text of a time can hold.
 fn within_range(time: Timestamp, text: &str) -> Result<Timestamp, Box<Fault>> {
     if time < EVENT_TIME_MIN || time >= EVENT_TIME_END {
-        let detail = format!("time is {text:?}, outside 1970 to 2099");
+        let detail = format!("time is {:?}", shortened(text));
         return Err(Fault::of(RejectReason::TimeOutOfRange, detail));
     }
     Ok(time)
+}
+
+fn bad_time(text: &str, error: &str) -> Box<Fault> {
+    Fault::of(RejectReason::BadTime, format!("time is {:?}, {error}", shortened(text)))
 }
 
 /// Seeds of the content hash, the same as for JSON.
@@ -327,6 +329,25 @@ mod tests {
                 .map(|(line, account)| (format!("usage.csv:{line}"), (*account).to_owned()))
                 .collect();
             assert_eq!(events.collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_refused_says_what_is_wrong_and_how_to_mend_it() {
+        let times =
+            "write times as 2026-10-31T23:59:59Z or 2026-10-31T23:59:59+01:00, in CSV as the mapping says";
+        let long = "9".repeat(80);
+        let cases = [
+            (
+                "2026-10-01 00:00:00,a,b".to_owned(),
+                "the row has 3 fields, the header 2: give every row as many fields as the header has"
+                    .to_owned(),
+            ),
+            ("yesterday,a".to_owned(), format!("time is \"yesterday\", not an RFC 3339 time: {times}")),
+            (format!("{long},a"), format!("time is \"{}…\", not an RFC 3339 time: {times}", "9".repeat(60))),
+        ];
+        for (row, expected) in cases {
+            assert_eq!(decode(&row).rejects[0].explanation(), expected, "{row}");
         }
     }
 }

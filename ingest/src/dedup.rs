@@ -4,10 +4,12 @@
 //! conflict if it is not. Time plays no part: an identity is remembered as long as the table lives.
 //! The machine is synchronous and does no IO; verdicts depend only on the order of its input.
 //!
-//! A table of `(identity, content)` pairs, 24 bytes each, open addressing with linear probing, in
-//! shards by a keyed hash of the identity. Shards grow one at a time, so growing never holds two copies of
-//! everything. A probe is a cache miss: [`Dedup::admit_all`] touches the home slots of a run of events
-//! before it decides them, so that the misses overlap.
+//! Identities and contents lie in the order they came, in shards by a keyed hash of the identity. A
+//! table of slots, open addressing with linear probing, says where each is: a slot is eight bytes, a part
+//! of the hash and the number of the entry, so that a new identity touches one cache line at random and
+//! an entry is read only where the part of the hash agrees. Shards grow one at a time, so growing never
+//! holds two copies of everything. A probe is a cache miss: [`Dedup::admit_all`] touches the home slots of
+//! a run of events before it decides them, so that the misses overlap.
 
 use crate::keyed_hash::{HashKey, fold};
 
@@ -42,15 +44,19 @@ pub struct Dedup {
     placement: [u64; 2],
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shard {
     slots: Vec<Slot>,
-    used: usize,
+    entries: Vec<Entry>,
 }
 
-/// An identity and its content; identity 0 is an empty slot.
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
+/// The low half of an identity's place above the number of its entry, from 1; 0 is an empty slot.
+type Slot = u64;
+
+/// An identity and its content.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// Low half, high half: a `u128` would take up eight bytes more.
     identity: [u64; 2],
     content: u64,
 }
@@ -59,7 +65,7 @@ impl Dedup {
     /// Nothing counted yet.
     #[must_use]
     pub fn new(key: &HashKey) -> Self {
-        let shard = || Shard { slots: vec![Slot::default(); SHARD_SLOTS_MIN], used: 0 };
+        let shard = || Shard { slots: vec![0; SHARD_SLOTS_MIN], entries: Vec::new() };
         Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect(), placement: key.placement() }
     }
 
@@ -68,6 +74,7 @@ impl Dedup {
         // Shards differ by chance; an eighth more covers that.
         let in_shard = identities / SHARDS + identities / SHARDS / 8;
         for shard in &mut self.shards {
+            shard.entries.reserve_exact(in_shard.saturating_sub(shard.entries.len()));
             shard.resize(in_shard * 10 / 7 + 1, self.placement);
         }
     }
@@ -75,7 +82,7 @@ impl Dedup {
     /// Identities counted.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.used).sum()
+        self.shards.iter().map(|shard| shard.entries.len()).sum()
     }
 
     /// Is nothing counted yet?
@@ -87,17 +94,25 @@ impl Dedup {
     /// Bytes of memory the table holds.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.shards.iter().map(|shard| shard.slots.capacity() * size_of::<Slot>()).sum()
+        let bytes = |shard: &Shard| {
+            shard.slots.capacity() * size_of::<Slot>() + shard.entries.capacity() * size_of::<Entry>()
+        };
+        self.shards.iter().map(bytes).sum()
     }
 
     /// Decides events in order; verdicts are appended, one per event.
     pub fn admit_all(&mut self, identities: &[u128], contents: &[u64], verdicts: &mut Vec<Admit>) {
         verdicts.reserve(identities.len());
+        let mut places = [0; TOUCH_AHEAD];
         for (identities, contents) in identities.chunks(TOUCH_AHEAD).zip(contents.chunks(TOUCH_AHEAD)) {
-            let touched = identities.iter().fold(0, |sum, identity| sum ^ self.touch(*identity));
+            let mut touched = 0;
+            for (place, identity) in places.iter_mut().zip(identities) {
+                *place = place_of(halves(*identity), self.placement);
+                touched ^= self.touch(*place);
+            }
             std::hint::black_box(touched);
-            for (identity, content) in identities.iter().zip(contents) {
-                verdicts.push(self.admit(*identity, *content));
+            for ((place, identity), content) in places.iter().zip(identities).zip(contents) {
+                verdicts.push(self.admit_at(*place, *identity, *content));
             }
         }
     }
@@ -105,22 +120,24 @@ impl Dedup {
     /// Decides one event.
     #[inline]
     pub fn admit(&mut self, identity: u128, content: u64) -> Admit {
-        let identity = split(identity);
-        let place = place(identity, self.placement);
+        self.admit_at(place_of(halves(identity), self.placement), identity, content)
+    }
+
+    #[inline]
+    fn admit_at(&mut self, place: u64, identity: u128, content: u64) -> Admit {
         let Some(shard) = self.shards.get_mut(shard_of(place)) else { return Admit::Accept };
         let verdict = shard.admit(identity, place, content);
-        if shard.used * 10 > shard.slots.len() * 7 {
+        if shard.entries.len() * 10 > shard.slots.len() * 7 {
             shard.resize(shard.slots.len() * 3 / 2, self.placement);
         }
         verdict
     }
 
-    /// Loads the home slot of an identity; the load does not wait for others.
+    /// Loads the home slot of a place; the load does not wait for others.
     #[inline]
-    fn touch(&self, identity: u128) -> u64 {
-        let place = place(split(identity), self.placement);
+    fn touch(&self, place: u64) -> Slot {
         let slot = self.shards.get(shard_of(place)).and_then(|shard| shard.slots.get(shard.home(place)));
-        slot.map_or(0, |slot| slot.identity[0])
+        slot.copied().unwrap_or(0)
     }
 }
 
@@ -133,20 +150,23 @@ impl Shard {
     }
 
     #[inline]
-    fn admit(&mut self, identity: [u64; 2], place: u64, content: u64) -> Admit {
+    fn admit(&mut self, identity: u128, place: u64, content: u64) -> Admit {
         let mut position = self.home(place);
         loop {
             let Some(slot) = self.slots.get_mut(position) else {
                 position = 0;
                 continue;
             };
-            if slot.identity == identity {
-                return if slot.content == content { Admit::Duplicate } else { Admit::Conflict };
-            }
-            if slot.identity == [0, 0] {
-                *slot = Slot { identity, content };
-                self.used += 1;
+            if *slot == 0 {
+                self.entries.push(Entry { identity: halves(identity), content });
+                *slot = slot_of(place, self.entries.len());
                 return Admit::Accept;
+            }
+            if is_tagged(*slot, place)
+                && let Some(entry) = self.entries.get(entry_of(*slot))
+                && entry.identity == halves(identity)
+            {
+                return if entry.content == content { Admit::Duplicate } else { Admit::Conflict };
             }
             position += 1;
         }
@@ -158,32 +178,56 @@ impl Shard {
         if length <= self.slots.len() {
             return;
         }
-        let slots = std::mem::replace(&mut self.slots, vec![Slot::default(); length]);
-        self.used = 0;
-        for slot in slots {
-            if slot.identity != [0, 0] {
-                self.admit(slot.identity, place(slot.identity, placement), slot.content);
+        self.slots = vec![0; length];
+        for (number, entry) in (1..).zip(&self.entries) {
+            let place = place_of(entry.identity, placement);
+            let mut position = self.home(place);
+            while self.slots.get(position).is_some_and(|slot| *slot != 0) {
+                position += 1;
+                if position == length {
+                    position = 0;
+                }
+            }
+            if let Some(slot) = self.slots.get_mut(position) {
+                *slot = slot_of(place, number);
             }
         }
     }
 }
 
-/// The identity's halves; never both zero, which marks an empty slot.
+/// The slot of an entry, given by its number from 1.
+///
+/// A shard of more entries than a slot can number would take more than a hundred gigabytes.
+#[inline]
+const fn slot_of(place: u64, number: usize) -> Slot {
+    (place << 32) | (number as u64 & 0xffff_ffff)
+}
+
+/// May the slot be that of an identity with this place?
+#[inline]
+const fn is_tagged(slot: Slot, place: u64) -> bool {
+    (slot ^ (place << 32)) >> 32 == 0
+}
+
+/// Position of a slot's entry.
+#[inline]
+const fn entry_of(slot: Slot) -> usize {
+    (slot & 0xffff_ffff) as usize - 1
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
 #[inline]
-const fn split(identity: u128) -> [u64; 2] {
-    let (low, high) = (identity as u64, (identity >> 64) as u64);
-    [low, if identity == 0 { 1 } else { high }]
+const fn halves(identity: u128) -> [u64; 2] {
+    [identity as u64, (identity >> 64) as u64]
 }
 
 /// A number that only the secret ties to the identity: its top bits choose the shard, the others the
 /// slot.
 #[inline]
-const fn place(identity: [u64; 2], placement: [u64; 2]) -> u64 {
+const fn place_of(identity: [u64; 2], placement: [u64; 2]) -> u64 {
     fold(identity[0] ^ placement[0], identity[1] ^ placement[1])
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "six bits")]
 #[inline]
 const fn shard_of(place: u64) -> usize {
     (place >> (64 - SHARD_BITS)) as usize
@@ -208,6 +252,17 @@ mod tests {
             first.entry(*identity).or_insert(*content);
         }
         verdicts
+    }
+
+    #[test]
+    fn dedup_1_identities_of_one_place_are_told_apart() {
+        let mut dedup = Dedup::new(&HashKey::fixed(3));
+        dedup.placement = [0, 0];
+        let identities: Vec<u128> = (0..500).chain(0..500).collect();
+        let mut verdicts = Vec::new();
+        dedup.admit_all(&identities, &vec![7; identities.len()], &mut verdicts);
+        assert!(verdicts[..500].iter().all(|verdict| *verdict == Admit::Accept));
+        assert!(verdicts[500..].iter().all(|verdict| *verdict == Admit::Duplicate));
     }
 
     proptest! {

@@ -303,19 +303,27 @@ fn literal(bytes: &[u8], at: usize) -> Result<(Token, usize), Box<Fault>> {
 fn not_an_object(bytes: &[u8], at: usize) -> Box<Fault> {
     let mut general = GeneralValue { bytes, keys: &mut 0, content: &mut 0 };
     match general.value(at, 0, 0) {
-        Ok(_) => Fault::at(RejectReason::NotAnObject, "a usage event is a JSON object", at),
+        Ok(_) => {
+            let kind = match byte_at(bytes, at) {
+                b'[' => "the record is a list",
+                b'"' => "the record is a text",
+                b'-' | b'0'..=b'9' => "the record is a number",
+                _ => "the record is a literal",
+            };
+            Fault::at(RejectReason::NotAnObject, kind, at)
+        }
         Err(fault) => fault,
     }
 }
 
 #[cold]
 fn too_deep(at: usize) -> Box<Fault> {
-    Fault::at(RejectReason::NestingTooDeep, "an event is nested deeper than 32 levels", at)
+    Fault::at(RejectReason::NestingTooDeep, "the event is nested too deep", at)
 }
 
 #[cold]
 fn too_many_keys(at: usize) -> Box<Fault> {
-    Fault::at(RejectReason::TooManyKeys, "an event has more than 256 keys", at)
+    Fault::at(RejectReason::TooManyKeys, "the event has too many keys", at)
 }
 
 /// Reads values no meter looks into: checks them and adds them to the content hash.

@@ -20,8 +20,8 @@ pub const DECOMPRESSION_RATIO_MAX: u64 = 1_000;
 /// Decompressed bytes that are never held against an input.
 pub const DECOMPRESSION_FREE_BYTES: u64 = 64 << 20;
 
-/// Endings of files that hold one event per line.
-const LINE_ENDINGS: [&str; 2] = [".ndjson", ".jsonl"];
+/// Endings of files in a directory that hold usage, or should: a CSV file without a mapping is an error.
+const USAGE_ENDINGS: [&str; 4] = [".ndjson", ".jsonl", ".json", ".csv"];
 
 /// Endings of compressed files, which come after the others.
 const COMPRESSED_ENDINGS: [&str; 3] = [".gz", ".zst", ".zstd"];
@@ -58,7 +58,7 @@ pub enum InputError {
     },
     /// A directory without anything to read.
     #[error(
-        "{0}: the directory holds no .ndjson or .jsonl file (plain, .gz or .zst), and no CSV file that a csv_mapping names"
+        "{0}: the directory holds no .ndjson, .jsonl, .json or .csv file (plain, .gz or .zst), and no other that a csv_mapping names"
     )]
     EmptyDirectory(String),
     /// One file, named twice.
@@ -143,7 +143,8 @@ pub fn find_inputs(
         }
         for path in find_files(name, &patterns)? {
             let mapping = forced.or_else(|| patterns.mapping_of(&path));
-            if mapping.is_none() && file_name(&path).is_some_and(|file| stem(file).ends_with(".csv")) {
+            let is_csv = || file_name(&path).is_some_and(|file| has_ending(stem(file), ".csv"));
+            if mapping.is_none() && is_csv() {
                 return Err(InputError::UnmappedCsv(path.display().to_string()));
             }
             let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file);
@@ -225,9 +226,8 @@ impl FilePatterns {
     }
 
     fn is_event_file(&self, path: &Path) -> bool {
-        let lines = file_name(path)
-            .is_some_and(|name| LINE_ENDINGS.iter().any(|ending| stem(name).ends_with(ending)));
-        lines || self.mapping_of(path).is_some()
+        let is_usage = |name| USAGE_ENDINGS.iter().any(|ending| stem(name).ends_with(ending));
+        file_name(path).is_some_and(is_usage) || self.mapping_of(path).is_some()
     }
 }
 
@@ -235,8 +235,13 @@ fn file_name(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
 }
 
+/// Does a file name end so? Endings are lower case.
+pub(crate) fn has_ending(name: &str, ending: &str) -> bool {
+    name.ends_with(ending)
+}
+
 /// A file name without the ending of its compression.
-fn stem(name: &str) -> &str {
+pub(crate) fn stem(name: &str) -> &str {
     COMPRESSED_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
 }
 
@@ -274,26 +279,37 @@ impl ByteStream {
         Ok(Self { stream, name: input.name.clone(), compression, stored, offset: 0 })
     }
 
-    /// Appends up to `limit` bytes; fewer only at the end of the input.
-    pub(crate) fn append(&mut self, buffer: &mut Vec<u8>, limit: usize) -> Result<usize, InputError> {
-        let before = buffer.len();
-        let result = self.stream.by_ref().take(limit as u64).read_to_end(buffer);
-        let read = buffer.len() - before;
-        self.offset += read as u64;
-        if let Err(error) = result {
-            let (name, offset) = (self.name.clone(), self.offset);
-            return Err(match self.compression {
-                Some(what) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    InputError::Truncated { name, what, offset }
-                }
-                _ => InputError::Read { name, offset, error },
-            });
+    /// Fills a buffer from its front; how many bytes there were, fewer only at the end of the input.
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
+        let mut filled = 0;
+        loop {
+            let room = buffer.get_mut(filled..).unwrap_or_default();
+            if room.is_empty() {
+                break;
+            }
+            match self.stream.read(room) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(self.offset + filled as u64, error)),
+            }
         }
+        self.offset += filled as u64;
         let limit = self.stored.load(Ordering::Relaxed).saturating_mul(DECOMPRESSION_RATIO_MAX);
         if self.compression.is_some() && self.offset > limit.max(DECOMPRESSION_FREE_BYTES) {
             return Err(InputError::DecompressionBomb { name: self.name.clone() });
         }
-        Ok(read)
+        Ok(filled)
+    }
+
+    fn failed(&self, offset: u64, error: io::Error) -> InputError {
+        let name = self.name.clone();
+        match self.compression {
+            Some(what) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                InputError::Truncated { name, what, offset }
+            }
+            _ => InputError::Read { name, offset, error },
+        }
     }
 }
 

@@ -8,27 +8,28 @@ pub struct Interner {
     seed: u64,
     /// Open addressing; the number of slots is a power of two, at least twice that of texts.
     slots: Vec<Slot>,
+    /// The first bytes of each text: all that decides about a text of up to sixteen bytes.
+    heads: Vec<Head>,
     /// Where each text is.
     places: Vec<(usize, usize)>,
     text: Vec<u8>,
 }
 
-/// A text and its number: one cache line decides about a text of up to sixteen bytes.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    head: Head,
-    /// [`FREE`] where there is no text.
-    number: u32,
-}
+/// The high half of a text's hash above its number: small, so that the slots of many texts stay in the
+/// processor's caches.
+type Slot = u64;
 
-const FREE: Slot = Slot { head: Head::EMPTY, number: u32::MAX };
+/// Not a slot of any text.
+const FREE: Slot = Slot::MAX;
 
-/// A text and where it would be.
-#[derive(Clone, Copy, Debug)]
+/// No text has this number.
+const NO_NUMBER: u32 = u32::MAX;
+
+/// A text and its hash.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Aim {
     head: Head,
-    position: usize,
-    pub(crate) loaded: u32,
+    hash: u64,
 }
 
 /// What became of a text that was asked for.
@@ -54,7 +55,7 @@ impl Interner {
     /// An empty set. A secret seed keeps senders from choosing texts that collide.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, slots: vec![FREE; 64], places: Vec::new(), text: Vec::new() }
+        Self { seed, slots: vec![FREE; 64], heads: Vec::new(), places: Vec::new(), text: Vec::new() }
     }
 
     /// Number of texts.
@@ -84,69 +85,85 @@ impl Interner {
     }
 
     /// The number of a text in a larger buffer, if it has one.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "five look-ups an event: the calls cost as much as they do")]
+    #[inline(always)]
     pub(crate) fn find_at(&self, bytes: &[u8], start: usize, end: usize) -> Option<u32> {
-        let head = Head::of(bytes, start, end);
-        self.probe(head, self.home(head, bytes, start), bytes, start).ok()
+        self.find_aimed(self.aim(bytes, start, end), bytes, start)
     }
 
-    /// Where a text in a larger buffer would be, with the slot loaded: the load does not wait for
-    /// others.
+    /// A text in a larger buffer, to be found in steps.
     #[inline]
     pub(crate) fn aim(&self, bytes: &[u8], start: usize, end: usize) -> Aim {
         let head = Head::of(bytes, start, end);
-        let position = self.home(head, bytes, start);
-        Aim { head, position, loaded: self.slots.get(position).map_or(0, |slot| slot.number) }
+        Aim { head, hash: head.hash(self.seed, bytes, start) }
+    }
+
+    /// Loads the slot where the text would be; the load does not wait for others.
+    #[inline]
+    pub(crate) fn touch(&self, aim: Aim) -> u32 {
+        self.slots.get(self.home(aim.hash)).map_or(NO_NUMBER, |slot| number_of(*slot))
+    }
+
+    /// Loads the first bytes of the text with a number that [`Interner::touch`] gave.
+    #[inline]
+    pub(crate) fn touch_text(&self, number: u32) -> usize {
+        self.heads.get(number as usize).map_or(0, |head| head.length)
     }
 
     /// The number of the text that was aimed at, if it has one.
     #[inline]
     pub(crate) fn find_aimed(&self, aim: Aim, bytes: &[u8], start: usize) -> Option<u32> {
-        self.probe(aim.head, aim.position, bytes, start).ok()
+        self.probe(aim, bytes, start).ok()
     }
 
     /// The number of a text; a new text gets the next one.
     #[inline]
     pub fn intern(&mut self, text: &[u8]) -> Interned {
-        let head = Head::of(text, 0, text.len());
-        match self.probe(head, self.home(head, text, 0), text, 0) {
+        let aim = self.aim(text, 0, text.len());
+        match self.probe(aim, text, 0) {
             Ok(number) => Interned::Known(number),
-            Err(slot) => Interned::New(self.insert(head, text, slot)),
+            Err(slot) => Interned::New(self.insert(aim, text, slot)),
         }
     }
 
+    /// Where the slot of a hash would be in a table without collisions.
     #[expect(clippy::cast_possible_truncation, reason = "a slot is the low bits of the hash")]
     #[inline]
-    fn home(&self, head: Head, bytes: &[u8], start: usize) -> usize {
-        head.hash(self.seed, bytes, start) as usize & (self.slots.len() - 1)
+    const fn home(&self, hash: u64) -> usize {
+        hash as usize & (self.slots.len() - 1)
     }
 
-    /// The number of the text, or the slot where it belongs; `home` is where it would be alone.
-    #[inline]
-    fn probe(&self, head: Head, home: usize, bytes: &[u8], start: usize) -> Result<u32, usize> {
-        let mut position = home;
+    /// The number of the text, or the slot where it belongs.
+    #[expect(clippy::inline_always, reason = "five look-ups an event: the calls cost as much as they do")]
+    #[inline(always)]
+    fn probe(&self, aim: Aim, bytes: &[u8], start: usize) -> Result<u32, usize> {
+        let Aim { head, hash } = aim;
+        let mut position = self.home(hash);
         loop {
             let Some(slot) = self.slots.get(position) else { return Err(position) };
-            if slot.number == FREE.number {
+            if *slot == FREE {
                 return Err(position);
             }
-            if slot.head == head
-                && (head.is_whole() || self.text(slot.number) == bytes.get(start..start + head.length))
+            let number = number_of(*slot);
+            if (slot ^ hash) >> 32 == 0
+                && self.heads.get(number as usize) == Some(&head)
+                && (head.is_whole() || self.text(number) == bytes.get(start..start + head.length))
             {
-                return Ok(slot.number);
+                return Ok(number);
             }
             position = (position + 1) & (self.slots.len() - 1);
         }
     }
 
     #[cold]
-    fn insert(&mut self, head: Head, text: &[u8], slot: usize) -> u32 {
-        let number = u32::try_from(self.places.len()).unwrap_or(FREE.number - 1);
+    fn insert(&mut self, aim: Aim, text: &[u8], slot: usize) -> u32 {
+        let number = u32::try_from(self.places.len()).unwrap_or(NO_NUMBER - 1);
         let start = self.text.len();
         self.text.extend_from_slice(text);
         self.places.push((start, self.text.len()));
+        self.heads.push(aim.head);
         if let Some(free) = self.slots.get_mut(slot) {
-            *free = Slot { head, number };
+            *free = slot_of(aim.hash, number);
         }
         if self.places.len() * 2 > self.slots.len() {
             self.grow();
@@ -155,18 +172,29 @@ impl Interner {
     }
 
     fn grow(&mut self) {
-        let slots = vec![FREE; self.slots.len() * 2];
-        for slot in std::mem::replace(&mut self.slots, slots) {
-            let Some((start, _)) = self.places.get(slot.number as usize) else { continue };
-            let mut position = self.home(slot.head, &self.text, *start);
-            while self.slots.get(position).is_some_and(|other| other.number != FREE.number) {
+        self.slots = vec![FREE; self.slots.len() * 2];
+        for (number, (head, (start, _))) in (0..).zip(self.heads.iter().zip(&self.places)) {
+            let hash = head.hash(self.seed, &self.text, *start);
+            let mut position = self.home(hash);
+            while self.slots.get(position).is_some_and(|other| *other != FREE) {
                 position = (position + 1) & (self.slots.len() - 1);
             }
             if let Some(free) = self.slots.get_mut(position) {
-                *free = slot;
+                *free = slot_of(hash, number);
             }
         }
     }
+}
+
+#[inline]
+const fn slot_of(hash: u64, number: u32) -> Slot {
+    (hash >> 32 << 32) | number as u64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half")]
+#[inline]
+const fn number_of(slot: Slot) -> u32 {
+    slot as u32
 }
 
 #[cfg(test)]

@@ -107,6 +107,7 @@ fn block(bytes: &[u8], at: usize, end: usize) -> u128 {
 }
 
 /// Masks of the first bytes of a block, by their number.
+#[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
 const BYTES: [u128; 16] = {
     let mut masks = [0; 16];
     let mut length = 1;
@@ -134,9 +135,6 @@ const fn absorb(state: u64, block: u128) -> u64 {
 }
 
 impl Head {
-    /// The empty text.
-    pub(crate) const EMPTY: Self = Self { block: 0, length: 0 };
-
     /// The text between two places. Fastest where sixteen more bytes follow in the buffer.
     #[inline]
     pub(crate) fn of(bytes: &[u8], start: usize, end: usize) -> Self {

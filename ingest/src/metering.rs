@@ -1,7 +1,7 @@
 //! The meters of a catalog, compiled into what the decoder reads from an event of each type.
 
 use schemas::id::DimensionName;
-use schemas::meter::{Aggregation, EventPriceKind, IfMissing, Meter, PropertyPath};
+use schemas::meter::{Aggregation, IfMissing, Meter, PropertyPath};
 use schemas::quantity::EVENT_QUANTITY_INTEGER_DIGITS_MAX;
 
 use crate::json::{canonical_number, number};
@@ -63,7 +63,6 @@ pub(crate) struct PropertyTest {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventPricePlan {
     pub(crate) slot: Slot,
-    pub(crate) is: EventPriceKind,
     pub(crate) decimals: u8,
 }
 
@@ -168,28 +167,26 @@ impl MeteringPlan {
             include,
             exclude,
             dimensions,
-            event_price: meter.event_price.as_ref().map(|price| EventPricePlan {
-                slot: self.slot(&price.property),
-                is: price.is,
-                decimals: price.decimals,
-            }),
+            event_price: meter
+                .event_price
+                .as_ref()
+                .map(|price| EventPricePlan { slot: self.slot(&price.property), decimals: price.decimals }),
         }
     }
 
     fn slot(&mut self, path: &PropertyPath) -> Slot {
         let mut node = 0;
         for segment in path.segments() {
-            node = match self.member(node, segment.as_bytes()) {
-                Some(child) => child,
-                None => {
-                    let child = self.tree.len();
-                    self.tree.push(PathNode::default());
-                    if let Some(parent) = self.tree.get_mut(node) {
-                        parent.children.push((segment.clone(), child));
-                    }
-                    child
-                }
-            };
+            if let Some(child) = self.member(node, segment.as_bytes()) {
+                node = child;
+                continue;
+            }
+            let child = self.tree.len();
+            self.tree.push(PathNode::default());
+            if let Some(parent) = self.tree.get_mut(node) {
+                parent.children.push((segment.clone(), child));
+            }
+            node = child;
         }
         let next = Slot::try_from(self.paths.len()).unwrap_or(Slot::MAX);
         let Some(node) = self.tree.get_mut(node) else { return next };

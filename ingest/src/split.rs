@@ -28,7 +28,7 @@ enum State {
 
 impl ValueSplitter {
     /// Is a list open?
-    pub(crate) const fn is_open(&self) -> bool {
+    pub(crate) const fn is_open(self) -> bool {
         matches!(self.state, State::Element | State::Separator)
     }
 
@@ -57,17 +57,13 @@ impl ValueSplitter {
                 .count();
             let Some(byte) = bytes.get(at) else { break };
             match (self.state, byte) {
-                (State::Start, b'[') => {
+                (State::Start, b'[') | (State::Separator, b',') => {
                     self.state = State::Element;
                     at += 1;
                 }
                 (State::Start, _) => self.state = State::Values,
                 (State::Element | State::Separator, b']') => {
                     self.state = State::Values;
-                    at += 1;
-                }
-                (State::Separator, b',') => {
-                    self.state = State::Element;
                     at += 1;
                 }
                 (State::Separator, _) => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::basic::{Compression, CompressionCodec, Encoding, ZstdLevel};
+use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
@@ -20,7 +21,7 @@ use zstd::bulk::Compressor;
 use crate::output::OutputFile;
 
 /// Compression level: beyond it the files get a little smaller and the writing a lot slower.
-const ZSTD_LEVEL: i32 = 1;
+const ZSTD_LEVEL: i32 = -3;
 
 /// A chunk is stored as it is where compression takes off less than one part in this many.
 const WORTHWHILE: usize = 16;
@@ -138,6 +139,7 @@ impl Chunk {
         dictionary: Option<(&mut Vec<u8>, usize)>,
         rows: u64,
         statistics: Option<Statistics>,
+        bloom_filter: Option<Sbbf>,
         row_group: &mut RowGroupWriter<'_>,
     ) -> Result<()> {
         let mut head = Vec::new();
@@ -154,7 +156,7 @@ impl Chunk {
         }
         self.encodings.push(Encoding::RLE);
         let codec = if self.may_compress && self.is_compressed == Some(true) {
-            Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?)
+            Compression::ZSTD(ZstdLevel::default())
         } else {
             Compression::UNCOMPRESSED
         };
@@ -175,7 +177,7 @@ impl Chunk {
             bytes_written: length as u64,
             rows_written: rows,
             metadata: metadata.build()?,
-            bloom_filter: None,
+            bloom_filter,
             column_index: None,
             offset_index: None,
         };

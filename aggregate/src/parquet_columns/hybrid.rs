@@ -66,18 +66,18 @@ fn pack_group(group: &[u32; GROUP], width: u8, out: &mut Vec<u8>) {
         out.extend_from_slice(bits.to_le_bytes().get(..usize::from(width)).unwrap_or_default());
         return;
     }
-    let mut bits = 0u64;
-    let mut filled = 0;
-    for value in group {
-        bits |= u64::from(*value) << filled;
-        filled += u32::from(width);
-        while filled >= 8 {
-            #[expect(clippy::cast_possible_truncation, reason = "the lowest byte")]
-            out.push(bits as u8);
-            bits >>= 8;
-            filled -= 8;
-        }
-    }
+    // Four values fit a number, and the other four begin in what is left of it.
+    let (low, high) = group.split_at(GROUP / 2);
+    let four =
+        |values: &[u32]| values.iter().rev().fold(0u128, |bits, value| (bits << width) | u128::from(*value));
+    let (low, high) = (four(low), four(high));
+    let low_bits = u32::from(width) * 4;
+    let first = low | high.checked_shl(low_bits).unwrap_or(0);
+    let second = high >> (u128::BITS - low_bits);
+    out.extend_from_slice(&first.to_le_bytes());
+    out.extend_from_slice(
+        second.to_le_bytes().get(..usize::from(width) - size_of::<u128>()).unwrap_or_default(),
+    );
 }
 
 /// Appends an unsigned number, seven bits a byte, low bits first.

@@ -1,4 +1,4 @@
-//! A table whose rows are written value by value, in the order of its columns.
+//! A table whose rows are written some at a time, column by column, in the order of its columns.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,13 +15,14 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
 
 use super::chunk::RowGroupWriter;
-use super::column::{
-    DecimalColumn, IntegerColumn, ListColumn, LongColumn, PlainColumn, TextColumn, UuidColumn,
-};
+use super::column::{IntegerColumn, LongColumn, TextColumn};
+use super::decimal::{DecimalColumn, ListColumn};
+use super::plain::{PlainColumn, UuidColumn};
+use super::repeating::{RepeatingLongColumn, TruthColumn};
 use crate::error::AggregateError;
 use crate::output::{Output, OutputFile, write_error};
 
-/// Rows of a row group.
+/// Rows of a row group, about: rows that are written together are not parted.
 const ROW_GROUP_ROWS: u64 = 1 << 20;
 
 /// Begins a Parquet file of a schema, sorted by these columns.
@@ -60,6 +61,17 @@ pub(crate) fn parquet_error(path: &Path, error: ParquetError) -> AggregateError 
     }
 }
 
+/// How columns of a table are stored, by their names.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Layout<'a> {
+    /// Texts without a dictionary: most differ.
+    pub(crate) plain: &'a [&'a str],
+    /// Texts that are ids: without a dictionary, with an index.
+    pub(crate) ids: &'a [&'a str],
+    /// What rows are sorted by; numbers among them repeat, and have a dictionary.
+    pub(crate) sorted_by: &'a [&'a str],
+}
+
 /// A table that is being written.
 pub(crate) struct TableWriter {
     file: SerializedFileWriter<OutputFile>,
@@ -70,7 +82,7 @@ pub(crate) struct TableWriter {
 
 /// A column of any kind.
 enum Column {
-    /// Texts, numbered as they come; the text of the row before is kept.
+    /// Texts, numbered as they come; the text given last is kept.
     Text {
         column: TextColumn,
         texts: Interner,
@@ -79,19 +91,20 @@ enum Column {
     Plain(PlainColumn),
     Integer(IntegerColumn),
     Long(LongColumn),
+    RepeatingLong(RepeatingLongColumn),
+    Truth(TruthColumn),
     Decimal(DecimalColumn),
     Uuid(UuidColumn),
     List(ListColumn),
 }
 
 impl TableWriter {
-    /// Begins a table. Text columns named in `plain` are stored without a dictionary.
+    /// Begins a table.
     pub(crate) fn create(
         output: &Output,
         name: &str,
         schema: &Schema,
-        plain: &[&str],
-        sorted_by: &[&str],
+        layout: Layout<'_>,
     ) -> std::result::Result<Self, AggregateError> {
         let file = output.create_file(name)?;
         let path = file.path().to_owned();
@@ -99,29 +112,26 @@ impl TableWriter {
             let column_idx = i32::try_from(schema.index_of(name).unwrap_or(0)).unwrap_or(0);
             SortingColumn { column_idx, descending: false, nulls_first: false }
         };
-        let (file, schema) = begin_file(file, schema, sorted_by.iter().map(ascending).collect())?;
-        let columns = Column::all(&schema, plain).map_err(|error| parquet_error(&path, error))?;
+        let (file, schema) = begin_file(file, schema, layout.sorted_by.iter().map(ascending).collect())?;
+        let columns = Column::all(&schema, layout).map_err(|error| parquet_error(&path, error))?;
         Ok(Self { file, path, columns, rows: 0 })
     }
 
-    /// Is the next row the first of its row group?
-    pub(crate) const fn is_at_row_group_start(&self) -> bool {
-        self.rows == 0
-    }
-
-    /// Writes a row: `fill` gives a value to each column, in order.
+    /// Writes rows: `fill` gives values to each column, in order. Rows written together are in one row
+    /// group.
     pub(crate) fn write(
         &mut self,
-        fill: impl FnOnce(&mut Row<'_>) -> Result<()>,
+        rows: usize,
+        fill: impl FnOnce(&mut Rows<'_>) -> Result<()>,
     ) -> std::result::Result<(), AggregateError> {
-        let mut row = Row { columns: self.columns.iter_mut() };
-        let filled = fill(&mut row).and_then(|()| match row.columns.next() {
+        let mut block = Rows { columns: self.columns.iter_mut(), rows };
+        let filled = fill(&mut block).and_then(|()| match block.columns.next() {
             None => Ok(()),
             Some(_) => Err(mismatch("a row that ends early")),
         });
         let ended = filled.and_then(|()| {
-            self.rows += 1;
-            if self.rows == ROW_GROUP_ROWS { self.end_row_group() } else { Ok(()) }
+            self.rows += rows as u64;
+            if self.rows >= ROW_GROUP_ROWS { self.end_row_group() } else { Ok(()) }
         });
         ended.map_err(|error| parquet_error(&self.path, error))
     }
@@ -147,15 +157,18 @@ impl TableWriter {
 }
 
 impl Column {
-    fn all(schema: &SchemaDescPtr, plain: &[&str]) -> Result<Vec<Self>> {
-        (0..schema.num_columns()).map(|position| Self::new(schema.column(position), plain)).collect()
+    fn all(schema: &SchemaDescPtr, layout: Layout<'_>) -> Result<Vec<Self>> {
+        (0..schema.num_columns()).map(|position| Self::new(schema.column(position), layout)).collect()
     }
 
-    fn new(descriptor: ColumnDescPtr, plain: &[&str]) -> Result<Self> {
+    fn new(descriptor: ColumnDescPtr, layout: Layout<'_>) -> Result<Self> {
         let is_text = descriptor.converted_type() == ConvertedType::UTF8;
-        let is_plain = plain.contains(&descriptor.name());
+        let is_plain = layout.plain.contains(&descriptor.name());
+        let is_id = layout.ids.contains(&descriptor.name());
+        let repeats = layout.sorted_by.contains(&descriptor.name());
         Ok(match descriptor.physical_type() {
             _ if descriptor.max_rep_level() > 0 => Self::List(ListColumn::new(descriptor)?),
+            Type::BYTE_ARRAY if is_id => Self::Plain(PlainColumn::ids(descriptor)?),
             Type::BYTE_ARRAY if is_text && !is_plain => Self::Text {
                 column: TextColumn::new(descriptor)?,
                 texts: Interner::new(HashKey::random().text_seed()),
@@ -163,7 +176,9 @@ impl Column {
             },
             Type::BYTE_ARRAY => Self::Plain(PlainColumn::new(descriptor)?),
             Type::INT32 => Self::Integer(IntegerColumn::new(descriptor)?),
+            Type::INT64 if repeats => Self::RepeatingLong(RepeatingLongColumn::new(descriptor)?),
             Type::INT64 => Self::Long(LongColumn::new(descriptor)?),
+            Type::BOOLEAN => Self::Truth(TruthColumn::new(descriptor)?),
             Type::FIXED_LEN_BYTE_ARRAY if descriptor.logical_type_ref() == Some(&LogicalType::Uuid) => {
                 Self::Uuid(UuidColumn::new(descriptor)?)
             }
@@ -183,6 +198,8 @@ impl Column {
             Self::Plain(column) => column.finish(row_group),
             Self::Integer(column) => column.finish(row_group),
             Self::Long(column) => column.finish(row_group),
+            Self::RepeatingLong(column) => column.finish(row_group),
+            Self::Truth(column) => column.finish(row_group),
             Self::Decimal(column) => column.finish(row_group),
             Self::Uuid(column) => column.finish(row_group),
             Self::List(column) => column.finish(row_group),
@@ -194,58 +211,60 @@ fn mismatch(what: &str) -> ParquetError {
     ParquetError::General(format!("{what} does not fit the table's schema"))
 }
 
-/// A row that is being written: every call gives the next column its value.
-pub(crate) struct Row<'a> {
+/// Rows that are being written: every call gives the next column its values, one for all rows or one
+/// for each.
+pub(crate) struct Rows<'a> {
     columns: std::slice::IterMut<'a, Column>,
+    rows: usize,
 }
 
-impl Row<'_> {
+impl Rows<'_> {
     pub(crate) fn text(&mut self, text: &str) -> Result<&mut Self> {
         self.optional_text(Some(text))
     }
 
     pub(crate) fn optional_text(&mut self, text: Option<&str>) -> Result<&mut Self> {
-        match (self.columns.next(), text) {
-            (Some(Column::Text { column, last, .. }), None) => {
-                *last = None;
-                column.extend(std::iter::once(u32::MAX))?;
+        match self.columns.next() {
+            Some(Column::Text { column, texts, last }) => {
+                let number = text.map_or(u32::MAX, |text| number(text, texts, last));
+                column.repeat(number, self.rows)?;
             }
-            (Some(Column::Text { column, texts, last }), Some(text)) => {
-                let number = match last {
-                    Some((known, number)) if **known == *text => *number,
-                    _ => {
-                        let number = texts.intern(text.as_bytes()).number();
-                        *last = Some((text.into(), number));
-                        number
-                    }
-                };
-                column.extend(std::iter::once(number))?;
+            Some(Column::Plain(column)) => {
+                column.extend(std::iter::repeat_n(text.map(str::as_bytes), self.rows))?;
             }
-            (Some(Column::Plain(column)), text) => column.extend(std::iter::once(text.map(str::as_bytes)))?,
             _ => return Err(mismatch("a text")),
         }
         Ok(self)
     }
 
-    /// The next columns, this many, repeat the row before; the text columns and numbers of 32 bits
-    /// among them.
-    pub(crate) fn again(&mut self, columns: usize) -> Result<&mut Self> {
-        for _ in 0..columns {
-            match self.columns.next() {
-                Some(Column::Text { column, last, .. }) => {
-                    let number = last.as_ref().map_or(u32::MAX, |(_, number)| *number);
-                    column.extend(std::iter::once(number))?;
-                }
-                Some(Column::Integer(column)) => column.again()?,
-                _ => return Err(mismatch("a repeated value")),
+    pub(crate) fn optional_texts<'a>(
+        &mut self,
+        values: impl Iterator<Item = Option<&'a str>>,
+    ) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Text { column, texts, last }) => {
+                column.extend(values.map(|text| text.map_or(u32::MAX, |text| number(text, texts, last))))?;
             }
+            Some(Column::Plain(column)) => column.extend(values.map(|text| text.map(str::as_bytes)))?,
+            _ => return Err(mismatch("texts")),
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn texts<'a>(&mut self, values: impl Iterator<Item = &'a str>) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Text { column, texts, last }) => {
+                column.extend(values.map(|text| number(text, texts, last)))?;
+            }
+            Some(Column::Plain(column)) => column.extend(values.map(|text| Some(text.as_bytes())))?,
+            _ => return Err(mismatch("texts")),
         }
         Ok(self)
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Plain(column)) => column.extend(std::iter::once(Some(bytes)))?,
+            Some(Column::Plain(column)) => column.extend(std::iter::repeat_n(Some(bytes), self.rows))?,
             _ => return Err(mismatch("bytes")),
         }
         Ok(self)
@@ -253,47 +272,94 @@ impl Row<'_> {
 
     pub(crate) fn integer(&mut self, value: i32) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Integer(column)) => column.extend(std::iter::once(value))?,
+            Some(Column::Integer(column)) => column.extend(std::iter::repeat_n(value, self.rows))?,
             _ => return Err(mismatch("a 32-bit number")),
         }
         Ok(self)
     }
 
+    pub(crate) fn integers(&mut self, values: impl Iterator<Item = i32>) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Integer(column)) => column.extend(values)?,
+            _ => return Err(mismatch("32-bit numbers")),
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn truths(&mut self, values: impl Iterator<Item = bool>) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Truth(column)) => column.extend(values)?,
+            _ => return Err(mismatch("truth values")),
+        }
+        Ok(self)
+    }
+
     pub(crate) fn long(&mut self, value: i64) -> Result<&mut Self> {
-        self.optional_long(Some(value))
+        self.longs(std::iter::repeat_n(value, self.rows))
+    }
+
+    pub(crate) fn longs(&mut self, values: impl Iterator<Item = i64>) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Long(column)) if column.is_nullable() => column.extend_optional(values.map(Some))?,
+            Some(Column::Long(column)) => column.extend(values)?,
+            Some(Column::RepeatingLong(column)) => column.extend(values)?,
+            _ => return Err(mismatch("64-bit numbers")),
+        }
+        Ok(self)
     }
 
     pub(crate) fn optional_long(&mut self, value: Option<i64>) -> Result<&mut Self> {
-        match (self.columns.next(), value) {
-            (Some(Column::Long(column)), value) if column.is_nullable() => column.push(value)?,
-            (Some(Column::Long(column)), Some(value)) => column.extend(std::iter::once(value))?,
+        match self.columns.next() {
+            Some(Column::Long(column)) if column.is_nullable() => {
+                column.extend_optional(std::iter::repeat_n(value, self.rows))?;
+            }
             _ => return Err(mismatch("a 64-bit number")),
         }
         Ok(self)
     }
 
     pub(crate) fn decimal(&mut self, value: i128) -> Result<&mut Self> {
+        self.decimals(std::iter::repeat_n(value, self.rows))
+    }
+
+    pub(crate) fn decimals(&mut self, values: impl Iterator<Item = i128>) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Decimal(column)) => column.extend(std::iter::once(value))?,
-            _ => return Err(mismatch("a decimal")),
+            Some(Column::Decimal(column)) => column.extend(values)?,
+            _ => return Err(mismatch("decimals")),
         }
         Ok(self)
     }
 
-    pub(crate) fn uuid(&mut self, value: &[u8; 16]) -> Result<&mut Self> {
+    pub(crate) fn uuids<'a>(&mut self, values: impl Iterator<Item = &'a [u8; 16]>) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Uuid(column)) => column.extend(std::iter::once(Some(value)))?,
-            _ => return Err(mismatch("a UUID")),
+            Some(Column::Uuid(column)) => column.extend(values.map(Some))?,
+            _ => return Err(mismatch("UUIDs")),
         }
         Ok(self)
     }
 
-    /// One member of the structs in a list.
-    pub(crate) fn list(&mut self, values: impl Iterator<Item = Option<i128>>) -> Result<&mut Self> {
+    /// One member of the structs in the rows' lists.
+    pub(crate) fn lists<L: Iterator<Item = Option<i128>>>(
+        &mut self,
+        lists: impl Iterator<Item = L>,
+    ) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::List(column)) => column.push(values)?,
-            _ => return Err(mismatch("a list")),
+            Some(Column::List(column)) => lists.into_iter().try_for_each(|list| column.push(list))?,
+            _ => return Err(mismatch("lists")),
         }
         Ok(self)
+    }
+}
+
+/// The number of a text of a column.
+#[inline]
+fn number(text: &str, texts: &mut Interner, last: &mut Option<(Box<str>, u32)>) -> u32 {
+    match last {
+        Some((known, number)) if **known == *text => *number,
+        _ => {
+            let number = texts.intern(text.as_bytes()).number();
+            *last = Some((text.into(), number));
+            number
+        }
     }
 }

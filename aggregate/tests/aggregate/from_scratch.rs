@@ -39,6 +39,7 @@ struct Usages<'a> {
     segment: Period,
     rate: u32,
     version: u32,
+    contract_terms: u32,
     resets: bool,
     terms: Terms,
     day: i32,
@@ -103,6 +104,7 @@ fn place<'a>(
         segment: resolution.holds.intersection(&period),
         rate: resolution.rate,
         version: resolution.price_book_version,
+        contract_terms: resolution.terms,
         resets: catalog.price_book_versions()[resolution.price_book_version as usize].resets_tiers,
         terms: rate.price.terms(&texts, &days)?,
         day: date.days(),
@@ -133,8 +135,11 @@ fn charge(catalog: &Catalog, meter: u16, usages: &[Usages<'_>], days: &mut BTree
         let priced = |counted: &Usage| price.amount(usage.terms, counted).unwrap().units();
         let starts_segment = at == 0 || usages[at - 1].segment != usage.segment;
         if starts_segment {
-            // Another version of the contract is no other price.
-            if usage.resets && at > 0 && usages[at - 1].version != usage.version {
+            // Another version of the contract is no other price, but a fee for other days.
+            let before = at.checked_sub(1).map(|before| &usages[before]);
+            let is_other_price = before.is_some_and(|before| before.version != usage.version);
+            let is_other_fee = before.is_some_and(|before| before.contract_terms != usage.contract_terms);
+            if (is_other_price && usage.resets) || (is_other_fee && price.is_prorated()) {
                 since = at;
             }
             base = amount - priced(&counted(since, at));

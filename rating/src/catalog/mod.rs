@@ -6,6 +6,8 @@
 
 mod compile;
 mod documents;
+#[cfg(test)]
+mod tests;
 
 use schemas::csv_mapping::CsvMapping;
 use schemas::currency::Currency;
@@ -112,6 +114,8 @@ pub struct Rate {
     pub price: Price,
     /// Dimensions that tell charges apart, as positions among the catalog's dimensions.
     pub group: Vec<usize>,
+    /// Unit of the quantity that is priced: what a conversion calls it, or else the meter's.
+    pub pricing_unit: Option<String>,
 }
 
 /// What applies to usage of a meter by an account at a time.
@@ -241,6 +245,19 @@ impl Catalog {
             rate,
             holds: assignment.period.intersection(period),
         })
+    }
+
+    /// Loads what [`Catalog::resolve`] reads of an account. Every load waits for the one before, but not
+    /// for those of other accounts: called for some accounts ahead, it makes their misses overlap.
+    #[inline]
+    #[must_use]
+    pub fn touch(&self, account: u32) -> u64 {
+        let account = self.accounts.get(account as usize);
+        let assignment = account.and_then(|account| account.assignments.first());
+        let terms = assignment.and_then(|assignment| self.terms.get(assignment.terms as usize));
+        let line = terms.and_then(|terms| self.lines.get(terms.line as usize));
+        let meters = terms.and_then(|terms| terms.meters.0.first());
+        meters.copied().unwrap_or(0) ^ u64::from(line.map_or(0, |line| line.legal_entity))
     }
 
     /// The days terms are in force within a billing period that begins and ends at midnight of these

@@ -6,7 +6,7 @@ use schemas::currency::Currency;
 use schemas::decimal::Decimal;
 use schemas::id::DimensionName;
 use schemas::meter::Meter;
-use schemas::money::{AMOUNT_SCALE, Amount};
+use schemas::money::AMOUNT_SCALE;
 use schemas::price_book::{Rate, RoundingMode};
 use serde_json::{Value, json};
 
@@ -102,7 +102,11 @@ pub(crate) fn difference(left: Decimal, right: Decimal) -> Decimal {
 
 /// An amount as it is posted.
 pub(crate) fn rounded(amount: Decimal, places: u8) -> Decimal {
-    let units = Amount::from_decimal(amount).unwrap().units();
-    let mode = RoundingMode::HalfAwayFromZero;
-    Decimal::new(rescale_rounded(units, AMOUNT_SCALE, places, mode).unwrap(), places)
+    rounded_with(amount, places, RoundingMode::HalfAwayFromZero)
+}
+
+pub(crate) fn rounded_with(number: Decimal, places: u8, mode: RoundingMode) -> Decimal {
+    let scale = number.scale().max(places);
+    let units = rescale_rounded(number.to_scaled(scale).unwrap(), scale, places, mode);
+    Decimal::new(units.unwrap(), places)
 }

@@ -3,4 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod charge;
+mod document;
+mod published;
+mod rate_1;
 mod vectors;

@@ -48,7 +48,7 @@ impl Compiler {
                         continue;
                     };
                     let (origin, path) = (origin.clone(), path.clone());
-                    let other = format!("{other_path} ({other_origin})");
+                    let other = format!("{other_path} in {other_origin}");
                     let clash = Clash { origin, path, other, meter, overlap };
                     clashes.entry(clash).or_default().push(&account.id);
                 }
@@ -60,10 +60,10 @@ impl Compiler {
             let account = accounts.first().map(ToString::to_string).unwrap_or_default();
             let accounts = match accounts.len() {
                 1 => format!("account {account}"),
-                several => format!("{several} accounts, {account} first"),
+                several => format!("{several} accounts ({account} first)"),
             };
             let message =
-                format!("the meter {meter} has two lines {overlap} for {accounts}: this and {other}");
+                format!("for {accounts} the meter {meter} has two lines ({overlap}): this one and {other}");
             let mend = "let one end when the other begins, or list meters that differ".to_owned();
             self.problems.push(Problem { origin, path, message, mend });
         }

@@ -9,9 +9,7 @@ impl Compiler {
     pub(super) fn csv_mappings(&mut self, documents: Vec<Located<CsvMapping>>) {
         for Located { document, origin } in documents {
             let path = format!("csv_mapping {}", document.id);
-            if self.catalog.csv_mappings.iter().any(|other| other.id == document.id) {
-                self.twice(&origin, "csv_mapping", document.id.as_str());
-            }
+            self.claim_id("csv_mapping", document.id.as_str(), &origin);
             if !document.delimiter.is_ascii() {
                 let message = format!("{:?} is not an ASCII character", document.delimiter);
                 self.problem(

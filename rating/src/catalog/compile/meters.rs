@@ -13,9 +13,8 @@ impl Compiler {
     pub(super) fn meters(&mut self, documents: Vec<Located<Meter>>) {
         for Located { document, origin } in documents {
             let position = self.catalog.meters.len();
-            if self.meter_by_id.insert(document.id.to_string(), position).is_some() {
-                self.twice(&origin, "meter", document.id.as_str());
-            }
+            self.claim_id("meter", document.id.as_str(), &origin);
+            self.meter_by_id.insert(document.id.to_string(), position);
             self.check_meter(&document, &origin);
             self.catalog.meters.push(document);
         }
@@ -47,13 +46,15 @@ impl Compiler {
             }
         }
         if meter.decimals > QUANTITY_SCALE {
-            let message = format!("{} decimal places; {QUANTITY_SCALE} is the most", meter.decimals);
+            let message =
+                format!("{} is more than the {QUANTITY_SCALE} decimal places that are kept", meter.decimals);
             self.problem(origin, path("decimals"), message, "use 0 to 12");
         }
         if let Some(price) = &meter.event_price
             && price.decimals > AMOUNT_SCALE
         {
-            let message = format!("{} decimal places; {AMOUNT_SCALE} is the most", price.decimals);
+            let message =
+                format!("{} is more than the {AMOUNT_SCALE} decimal places that are kept", price.decimals);
             self.problem(origin, path("event_price.decimals"), message, "use 0 to 18");
         }
         let include = meter.filter.include.iter().map(|(property, values)| ("include", property, values));

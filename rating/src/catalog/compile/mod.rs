@@ -43,6 +43,8 @@ pub fn compile(documents: Documents) -> Result<Catalog, Vec<Problem>> {
 struct Compiler {
     catalog: Catalog,
     problems: Vec<Problem>,
+    /// Ids by kind of document, and where each was written first.
+    ids: HashMap<(&'static str, String), Origin>,
     entity_by_id: HashMap<String, u32>,
     meter_by_id: HashMap<String, usize>,
     books: HashMap<String, Book>,
@@ -73,22 +75,21 @@ impl Compiler {
     fn legal_entities(&mut self, documents: Vec<Located<LegalEntity>>) {
         for Located { document, origin } in documents {
             let position = number(self.catalog.legal_entities.len());
-            let known = self.entity_by_id.insert(document.id.to_string(), position);
-            if known.is_some() {
-                self.twice(&origin, "legal_entity", document.id.as_str());
-            }
+            self.claim_id("legal_entity", document.id.as_str(), &origin);
+            self.entity_by_id.insert(document.id.to_string(), position);
             self.catalog.legal_entities.push(document);
         }
     }
 
-    fn twice(&mut self, origin: &Origin, kind: &str, id: &str) {
-        let message = format!("there is another {kind} with this id");
-        self.problem(
-            origin,
-            format!("{kind} {id}"),
-            message,
-            "give every document of a kind an id of its own",
-        );
+    /// Refuses an id that another document of the kind has.
+    fn claim_id(&mut self, kind: &'static str, id: &str, origin: &Origin) {
+        if let Some(first) = self.ids.get(&(kind, id.to_owned())) {
+            let message = format!("another {kind} has this id, in {first}");
+            let mend = "give every document of a kind an id of its own";
+            self.problem(origin, format!("{kind} {id}"), message, mend);
+        } else {
+            self.ids.insert((kind, id.to_owned()), origin.clone());
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Checks price books and compiles their rates, for the meters that are known by then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use schemas::contract::ContractLine;
 use schemas::effective_time::EffectiveTime;
@@ -59,9 +59,8 @@ impl Compiler {
                 first_version,
                 timelines: BTreeMap::new(),
             };
-            if self.books.insert(document.id.to_string(), book).is_some() {
-                self.twice(origin, "price_book", document.id.as_str());
-            }
+            self.claim_id("price_book", document.id.as_str(), origin);
+            self.books.insert(document.id.to_string(), book);
         }
     }
 
@@ -75,6 +74,7 @@ impl Compiler {
         priced: &mut MeterSet,
     ) -> Vec<Option<u32>> {
         let mut of_meter = vec![None; self.catalog.meters.len()];
+        let mut seen = HashSet::new();
         for (position, rate) in rates.iter().enumerate() {
             let path = format!("{path}.rates[{position}]");
             let Some(meter_position) = self.meter_by_id.get(rate.meter.as_str()).copied() else {
@@ -83,11 +83,9 @@ impl Compiler {
                 continue;
             };
             priced.insert(meter_position);
-            let place = of_meter.get_mut(meter_position);
-            if place.as_ref().is_some_and(|place| place.is_some()) {
+            if !seen.insert(meter_position) {
                 let message = format!("the meter {} has another rate in this version", rate.meter);
                 self.problem(origin, format!("{path}.meter"), message, "keep one rate per meter and version");
-                continue;
             }
             let Some(meter) = self.catalog.meters.get(meter_position) else { continue };
             if let Some(price) = &meter.event_price
@@ -104,10 +102,14 @@ impl Compiler {
                 Ok(price) => {
                     let dimensions = &self.catalog.dimensions;
                     let group = names.iter().filter_map(|name| dimensions.binary_search(name).ok()).collect();
-                    if let Some(place) = place {
+                    if let Some(place) = of_meter.get_mut(meter_position) {
                         *place = Some(number(self.catalog.rates.len()));
                     }
-                    self.catalog.rates.push(Rate { price, group });
+                    let pricing_unit = match &rate.convert {
+                        Some(conversion) => conversion.unit.clone(),
+                        None => meter.unit.clone(),
+                    };
+                    self.catalog.rates.push(Rate { price, group, pricing_unit });
                 }
                 Err(faults) => {
                     for fault in faults {
@@ -129,7 +131,7 @@ impl Compiler {
                 && instant(from) >= instant(to)
             {
                 let path = format!("price_book {} versions[{position}].effective_to", book.id);
-                let message = format!("{to} is not after {from}{place}");
+                let message = format!("{to} is not after effective_from, {from}{place}");
                 self.problem(origin, path, message, "let it end after it begins");
             }
         }

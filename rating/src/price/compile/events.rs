@@ -61,7 +61,7 @@ impl Compiler<'_> {
 
     fn refuse_with_bounds(&mut self, field: &str, written: bool) {
         if written {
-            let message = format!("{field} applies to the whole period, bounds per event to single events");
+            let message = "it applies to the whole period, bounds per event to single events".to_owned();
             self.fault(field, message, "use one or the other");
         }
     }

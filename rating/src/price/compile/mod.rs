@@ -99,7 +99,8 @@ impl Compiler<'_> {
         let used = used_fields(rate.model);
         for (field, _) in written.iter().filter(|(field, written)| *written && !used.contains(field)) {
             let message = format!("the model {} does not use {field}", rate.model.name());
-            self.fault(field, message, &format!("remove it; {} uses {}", rate.model.name(), used.join(", ")));
+            let mend = format!("remove it ({} uses {})", rate.model.name(), used.join(", "));
+            self.fault(field, message, &mend);
         }
     }
 
@@ -116,7 +117,8 @@ impl Compiler<'_> {
         for (field, name) in asked {
             if !known.contains_key(name) {
                 let message = format!("the meter {} has no dimension {name}", self.meter.id);
-                let mend = format!("add it to the meter's dimensions (it has: {present})");
+                let present = if present.is_empty() { "none" } else { &present };
+                let mend = format!("mend the name, or add it to the meter's dimensions (it has {present})");
                 self.fault(&field, message, &mend);
             }
         }

@@ -9,8 +9,8 @@ use super::Compiler;
 impl Compiler<'_> {
     pub(super) fn required<T>(&mut self, field: &str, value: Option<T>) -> Option<T> {
         if value.is_none() {
-            let message = format!("the model {} needs {field}", self.rate.model.name());
-            self.fault(field, message, "write it");
+            let mend = format!("write it: the model {} needs it", self.rate.model.name());
+            self.fault(field, "it is missing".to_owned(), &mend);
         }
         value
     }

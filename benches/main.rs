@@ -1,0 +1,22 @@
+//! Benchmarks of the parts of the hot path and of the whole, each named by its axes and checked against what
+//! it has to find: `cargo bench -- decode` runs one part, `cargo bench -- --test` each once.
+
+#![allow(missing_docs, reason = "criterion's macros make functions without")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
+mod decode;
+mod dedup;
+mod pipeline;
+mod price_models;
+mod snapshot;
+mod workload;
+
+criterion::criterion_group!(
+    benches,
+    decode::bench,
+    dedup::bench,
+    price_models::bench,
+    snapshot::bench,
+    pipeline::bench
+);
+criterion::criterion_main!(benches);

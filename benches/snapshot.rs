@@ -1,0 +1,66 @@
+//! Writing tables: rated usage as it is decided, accruals at the end.
+
+use std::sync::Arc;
+
+use aggregate::accrual_table::AccrualTable;
+use aggregate::accruals::AccrualPlan;
+use aggregate::decider::{DecidedBatch, Decider};
+use aggregate::error::AggregateError;
+use aggregate::output::Output;
+use aggregate::rated_usage_table::RatedUsageTable;
+use criterion::{BatchSize, Criterion, Throughput};
+use ingest::keyed_hash::HashKey;
+
+use crate::workload::{decode, workload};
+
+pub(crate) fn bench(criterion: &mut Criterion) {
+    let workload = workload();
+    let catalog = &workload.catalog;
+    let mut decider = Decider::new(Arc::clone(catalog), &HashKey::fixed(7), 1);
+    let mut decided = Vec::new();
+    decode(workload.inputs.clone(), catalog, |batch| {
+        let mut into = DecidedBatch::default();
+        decider.decide(batch, &mut into);
+        decided.push(into);
+    });
+    let (totals, ..) = decider.finish();
+
+    let mut group = criterion.benchmark_group("snapshot");
+    group.sample_size(10);
+    let rows = workload.truth.rated_usage_rows;
+    group.throughput(Throughput::Elements(rows));
+    group.bench_function(format!("table=rated_usage/rows={rows}"), |bencher| {
+        bencher.iter_batched(
+            || Output::create(&workload.scratch()).unwrap(),
+            |output| {
+                let mut table = RatedUsageTable::create(&output, Arc::clone(catalog)).unwrap();
+                for batch in &decided {
+                    table.append(batch).unwrap();
+                }
+                assert_eq!(table.finish().unwrap().rows, rows);
+            },
+            BatchSize::PerIteration,
+        );
+    });
+
+    let plan = AccrualPlan::new(&totals);
+    let mut rows = 0;
+    plan.accrue::<AggregateError>(&totals, 0..plan.len(), |group| {
+        rows += group.days().len() as u64;
+        Ok(())
+    })
+    .unwrap();
+    group.throughput(Throughput::Elements(rows));
+    group.bench_function(format!("table=accruals/rows={rows}"), |bencher| {
+        bencher.iter_batched(
+            || Output::create(&workload.scratch()).unwrap(),
+            |output| {
+                let mut table = AccrualTable::create(&output, 0).unwrap();
+                plan.accrue(&totals, 0..plan.len(), |group| table.append(catalog, group)).unwrap();
+                assert_eq!(table.finish().unwrap().rows, rows);
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
