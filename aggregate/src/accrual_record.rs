@@ -262,11 +262,20 @@ fn content_id(
         day.cumulative_amount.units(),
         net_amount,
     ] {
-        content.extend_from_slice(&number.to_le_bytes());
+        push_number(number, content);
     }
     let mut id = *blake3::hash(content).as_bytes().first_chunk::<16>().unwrap_or(&[0; 16]);
     let [.., version, _, variant, _, _, _, _, _, _, _] = &mut id;
     *version = (*version & 0x0f) | 0x80;
     *variant = (*variant & 0x3f) | 0x80;
     id
+}
+
+/// Appends a number without the bytes that only carry its sign on, after the count of those that are left.
+fn push_number(number: i128, content: &mut Vec<u8>) {
+    let magnitude = if number < 0 { !number } else { number };
+    let bits = i128::BITS - magnitude.leading_zeros() + 1;
+    let bytes = bits.div_ceil(u8::BITS) as usize;
+    content.push(u8::try_from(bytes).unwrap_or(u8::MAX));
+    content.extend_from_slice(number.to_le_bytes().get(..bytes).unwrap_or_default());
 }

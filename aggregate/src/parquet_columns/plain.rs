@@ -25,14 +25,14 @@ pub(crate) struct UuidColumn {
 }
 
 impl UuidColumn {
-    pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
+    pub(crate) fn new(descriptor: ColumnDescPtr, has_filter: bool) -> Result<Self> {
         let is_nullable = descriptor.max_def_level() > 0;
         Ok(Self {
             chunk: Chunk::new(descriptor, false)?,
             is_nullable,
             levels: Vec::new(),
             page: Vec::new(),
-            index: IdIndex::default(),
+            index: IdIndex::new(has_filter),
             rows: 0,
             nulls: 0,
         })
@@ -115,9 +115,9 @@ impl PlainColumn {
         })
     }
 
-    /// A column of ids, which gets an index.
+    /// A column of ids, which gets bounds.
     pub(crate) fn ids(descriptor: ColumnDescPtr) -> Result<Self> {
-        Ok(Self { index: Some(IdIndex::default()), ..Self::new(descriptor)? })
+        Ok(Self { index: Some(IdIndex::new(false)), ..Self::new(descriptor)? })
     }
 
     #[inline]

@@ -66,7 +66,7 @@ pub(crate) fn parquet_error(path: &Path, error: ParquetError) -> AggregateError 
 pub(crate) struct Layout<'a> {
     /// Texts without a dictionary: most differ.
     pub(crate) plain: &'a [&'a str],
-    /// Texts that are ids: without a dictionary, with an index.
+    /// Texts that are ids: without a dictionary, with bounds.
     pub(crate) ids: &'a [&'a str],
     /// What rows are sorted by; numbers among them repeat, and have a dictionary.
     pub(crate) sorted_by: &'a [&'a str],
@@ -180,7 +180,7 @@ impl Column {
             Type::INT64 => Self::Long(LongColumn::new(descriptor)?),
             Type::BOOLEAN => Self::Truth(TruthColumn::new(descriptor)?),
             Type::FIXED_LEN_BYTE_ARRAY if descriptor.logical_type_ref() == Some(&LogicalType::Uuid) => {
-                Self::Uuid(UuidColumn::new(descriptor)?)
+                Self::Uuid(UuidColumn::new(descriptor, true)?)
             }
             Type::FIXED_LEN_BYTE_ARRAY => Self::Decimal(DecimalColumn::new(descriptor)?),
             other => return Err(mismatch(&format!("a column of type {other}"))),
