@@ -123,3 +123,113 @@ fn what_is_no_catalog_is_explained() {
         assert!(called.stderr.contains(message), "{directory}: {}", called.stderr);
     }
 }
+
+/// A seller, two meters, a price book and a contract; every line can be written wrong.
+const SOUND: &str = "{kind: legal_entity, id: seller}
+---
+{kind: meter, id: calls, event_type: call, aggregation: count}
+---
+{kind: meter, id: tokens, event_type: tokens, aggregation: sum, value: $.tokens}
+---
+kind: price_book
+id: book
+currencies: [USD]
+versions:
+  - version: 1
+    rates:
+      - {meter: calls, model: per_unit, unit_price: 1}
+      - {meter: tokens, model: per_unit, unit_price: 2}
+---
+kind: contract
+id: one
+accounts: [a]
+legal_entity: seller
+currency: USD
+lines: [{id: one-1, price_book: book, meters: [calls, tokens]}]
+";
+
+/// What `check` says of a catalog, without the mend.
+fn problems(files: &[(&str, &str)]) -> Vec<String> {
+    let place = Workplace::new();
+    for (name, content) in files {
+        place.write(&format!("catalog/{name}"), content);
+    }
+    let called = place.call(&["check", "catalog"]);
+    let code = if called.stderr.is_empty() { 0 } else { 3 };
+    assert_eq!(called.code, code, "{}", called.stderr);
+    let problems = called.stderr.lines().filter(|line| !line.starts_with("error: "));
+    problems.map(|line| line.split_once("; ").map_or(line, |(problem, _)| problem).to_owned()).collect()
+}
+
+#[test]
+fn what_cannot_be_read_is_one_problem_and_shifts_no_other() {
+    type Change = (&'static str, &'static str);
+    let cases: &[(&[Change], &[&str])] = &[
+        (&[], &[]),
+        (
+            &[("unit_price: 1", "unit_price: cheap"), ("unit_price: 2", "amount: 2")],
+            &[
+                "c.yaml:7: price_book book versions[0].rates[1].amount: the model per_unit does not use amount",
+                "c.yaml:7: price_book book versions[0].rates[1].unit_price: it is missing",
+                "c.yaml:13: price_book book versions[0].rates[0].unit_price: \"cheap\" is not a decimal number",
+            ],
+        ),
+        (
+            &[("unit_price: 1", "unit_price: cheap"), ("unit_price: 2", "unit_price: dear")],
+            &[
+                "c.yaml:13: price_book book versions[0].rates[0].unit_price: \"cheap\" is not a decimal number",
+                "c.yaml:14: price_book book versions[0].rates[1].unit_price: \"dear\" is not a decimal number",
+            ],
+        ),
+        (
+            &[("version: 1", "version: first")],
+            &[
+                "c.yaml:11: price_book book versions[0].version: expected a whole number of zero or more, found \"first\"",
+            ],
+        ),
+        (
+            &[("id: seller}", "id: seller, timezone: Mars}")],
+            &["c.yaml:1: legal_entity seller timezone: \"Mars\" is not an IANA time zone"],
+        ),
+        (
+            &[("aggregation: count", "aggregation: counts")],
+            &["c.yaml:3: meter calls aggregation: unknown variant `counts`"],
+        ),
+        (&[("kind: price_book", "kind: price_bok")], &["c.yaml:7: kind: there is no kind \"price_bok\""]),
+        (
+            &[("id: book\n", "id: [book]\n"), ("id: seller}", "id: }")],
+            &[
+                "c.yaml:1: legal_entity id: expected a text, found nothing",
+                "c.yaml:8: price_book id: expected a text, found a list",
+            ],
+        ),
+        // A name that nothing has is a problem all the same.
+        (
+            &[("version: 1", "version: first"), ("price_book: book", "price_book: bok")],
+            &[
+                "c.yaml:11: price_book book versions[0].version",
+                "c.yaml:16: contract one lines[0].price_book: there is no price book bok",
+            ],
+        ),
+    ];
+    for (changes, expected) in cases {
+        let mut catalog = SOUND.to_owned();
+        for (from, to) in *changes {
+            assert!(catalog.contains(from), "{from}");
+            catalog = catalog.replace(from, to);
+        }
+        let problems = problems(&[("c.yaml", &catalog)]);
+        let is_expected = |(problem, expected): (&String, &&str)| problem.starts_with(expected);
+        assert!(
+            problems.len() == expected.len() && problems.iter().zip(*expected).all(is_expected),
+            "{changes:?}: {problems:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_problem() {
+    let (sellers, rest) = SOUND.split_once("---\n").unwrap();
+    let broken = format!("{sellers}\n]");
+    assert_eq!(problems(&[("a.yaml", &broken), ("c.yaml", rest)]).len(), 1);
+}

@@ -14,6 +14,8 @@ mod bad_catalog;
 mod bad_input;
 mod changes;
 mod command_line;
+mod contract_tables;
+mod csv_usage;
 mod every_model;
 mod examples;
 mod interrupted;

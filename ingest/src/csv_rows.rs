@@ -15,7 +15,13 @@ use crate::key_tree::Attribute;
 use crate::keyed_hash::{ValueKind, leaf, seeded};
 use crate::metering::{MeteringPlan, Slot};
 use crate::scan::PADDING;
-use crate::split::line_ends;
+use crate::split::{RowSplitter, line_ends};
+
+/// Most names of columns in a message.
+const NAMES_SHOWN_MAX: usize = 50;
+
+/// Longest name of a column in a message, in characters.
+const NAME_SHOWN_MAX: usize = 60;
 
 /// A CSV mapping, bound to the columns of one file.
 #[derive(Debug)]
@@ -47,32 +53,102 @@ struct Property {
     slot: Option<Slot>,
 }
 
-/// A mapping names columns that a file does not have.
+/// Why the first row of a file is no header for a mapping.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no column {missing:?}, which the csv_mapping \"{mapping}\" reads; the file has {present}")]
-pub struct MissingColumn {
-    mapping: String,
-    missing: String,
-    present: String,
+pub enum HeaderError {
+    /// There is no first row.
+    #[error("{0}, but has to name the columns")]
+    Empty(&'static str),
+    /// Not the encoding of CSV files.
+    #[error("the file is UTF-16: save it as UTF-8")]
+    Utf16,
+    /// What was taken for one row is more than one.
+    #[error("the lines end with a carriage return and no line feed: save the file with line feeds")]
+    LoneCarriageReturns,
+    /// A quote that opens in the header and swallows the rows.
+    #[error("a quote in the header is never closed: close it, or remove it")]
+    UnclosedQuote,
+    /// A column that the mapping reads is not there.
+    #[error("no column {missing:?}, which the csv_mapping \"{mapping}\" reads; the file has {present}")]
+    MissingColumn {
+        /// The mapping.
+        mapping: String,
+        /// Its column.
+        missing: String,
+        /// The columns there are.
+        present: String,
+    },
+    /// A column that the mapping reads is there more than once.
+    #[error("the column {column:?}, which the csv_mapping \"{mapping}\" reads, is there twice: rename one")]
+    RepeatedColumn {
+        /// The mapping.
+        mapping: String,
+        /// Its column.
+        column: String,
+    },
+}
+
+/// The names of the columns, from the bytes of a file's first row.
+///
+/// # Errors
+/// [`HeaderError`] where the bytes are not one row.
+pub(crate) fn read_header(bytes: &[u8], delimiter: u8) -> Result<Vec<String>, HeaderError> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(HeaderError::Utf16);
+    }
+    if RowSplitter::new(delimiter).first_end(bytes).is_none() && bytes.contains(&b'\n') {
+        return Err(HeaderError::UnclosedQuote);
+    }
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(bytes);
+    let mut record = csv::ByteRecord::new();
+    // The reader is over a slice in memory, and rows of any length and bytes are allowed.
+    if !reader.read_byte_record(&mut record).unwrap_or(false) {
+        let what = if bytes.is_empty() { "the file is empty" } else { "the first line is empty" };
+        return Err(HeaderError::Empty(what));
+    }
+    let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+    if bytes.get(end..).unwrap_or_default().iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
+        return Err(HeaderError::LoneCarriageReturns);
+    }
+    Ok(record.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+}
+
+/// Names of columns for a message, as many as a person reads.
+fn shown(header: &[String]) -> String {
+    let name =
+        |name: &String| name.chars().take(NAME_SHOWN_MAX).flat_map(char::escape_debug).collect::<String>();
+    let shown = header.iter().take(NAMES_SHOWN_MAX).map(name).collect::<Vec<_>>().join(", ");
+    match header.len().checked_sub(NAMES_SHOWN_MAX) {
+        Some(more @ 1..) => format!("{shown} and {more} more"),
+        _ => shown,
+    }
 }
 
 impl CsvColumns {
     /// Binds a mapping to the header of a file.
     ///
     /// # Errors
-    /// [`MissingColumn`].
+    /// [`HeaderError`] where a column of the mapping is not there once.
     pub fn bind(
         mapping: &CsvMapping,
         plan: &MeteringPlan,
         file: &str,
         header: &[String],
-    ) -> Result<Self, MissingColumn> {
+    ) -> Result<Self, HeaderError> {
         let column = |name: &String| {
-            header.iter().position(|column| column == name).ok_or_else(|| MissingColumn {
-                mapping: mapping.id.to_string(),
-                missing: name.clone(),
-                present: header.join(", "),
-            })
+            let mut positions = header.iter().enumerate().filter(|(_, column)| *column == name);
+            let mapping = || mapping.id.to_string();
+            match (positions.next(), positions.next()) {
+                (Some((position, _)), None) => Ok(position),
+                (Some(_), Some(_)) => {
+                    Err(HeaderError::RepeatedColumn { mapping: mapping(), column: name.clone() })
+                }
+                (None, _) => Err(HeaderError::MissingColumn {
+                    mapping: mapping(),
+                    missing: name.clone(),
+                    present: shown(header),
+                }),
+            }
         };
         let field = |field: &CsvField| match field {
             CsvField::Column(name) => column(name).map(FieldSource::Column),

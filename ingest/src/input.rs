@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use glob::Pattern;
-use schemas::csv_mapping::CsvMapping;
+use schemas::csv_mapping::{CsvEventId, CsvMapping};
 use schemas::id::CsvMappingId;
 
 /// What stands for standard input on the command line.
@@ -37,6 +37,13 @@ pub struct Input {
     pub bytes: Option<u64>,
     /// The CSV mapping that reads it, as a position among the mappings.
     pub mapping: Option<usize>,
+}
+
+impl Input {
+    /// Its name without directories, by which `file_and_line` knows its rows.
+    pub(crate) fn file_name(&self) -> &str {
+        self.path.as_deref().and_then(file_name).unwrap_or(&self.name)
+    }
 }
 
 /// Why an input cannot be read.
@@ -69,6 +76,16 @@ pub enum InputError {
         /// Second name.
         second: String,
     },
+    /// Two files whose rows would share their identities.
+    #[error(
+        "{first} and {second} have one name, by which file_and_line knows their rows: rename one, or let event_id name a column"
+    )]
+    SameRows {
+        /// First file.
+        first: String,
+        /// Second file.
+        second: String,
+    },
     /// No input at all.
     #[error("no input: name files, directories or patterns, or - for standard input")]
     NoInput,
@@ -78,13 +95,13 @@ pub enum InputError {
     /// A mapping that is not in the catalog.
     #[error("there is no csv_mapping \"{0}\" in the catalog")]
     UnknownMapping(CsvMappingId),
-    /// A CSV file without the columns its mapping reads.
+    /// A CSV file whose first row is no header for its mapping.
     #[error("{name}: {error}")]
-    MissingColumn {
+    Header {
         /// The file.
         name: String,
-        /// The column.
-        error: crate::csv_rows::MissingColumn,
+        /// What is wrong with it.
+        error: crate::csv_rows::HeaderError,
     },
     /// It cannot be opened or read.
     #[error("{name}: {error} (after {offset} bytes)")]
@@ -160,6 +177,7 @@ pub fn find_inputs(
         return Err(InputError::NoInput);
     }
     refuse_repeats(&inputs)?;
+    refuse_shared_rows(&inputs, mappings)?;
     Ok(inputs)
 }
 
@@ -198,6 +216,22 @@ fn refuse_repeats(inputs: &[Input]) -> Result<(), InputError> {
         let identity = input.path.as_ref().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
         if let Some(first) = seen.insert(identity, &input.name) {
             return Err(InputError::GivenTwice { first: first.to_owned(), second: input.name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses files whose rows `file_and_line` cannot tell apart. A file and its compressed form are
+/// refused as well: they hold the same rows twice.
+fn refuse_shared_rows(inputs: &[Input], mappings: &[CsvMapping]) -> Result<(), InputError> {
+    let mut seen: HashMap<&str, &str> = HashMap::new();
+    for input in inputs {
+        let mapping = input.mapping.and_then(|mapping| mappings.get(mapping));
+        if mapping.is_none_or(|mapping| mapping.event_id != CsvEventId::FileAndLine) {
+            continue;
+        }
+        if let Some(first) = seen.insert(stem(input.file_name()), &input.name) {
+            return Err(InputError::SameRows { first: first.to_owned(), second: input.name.clone() });
         }
     }
     Ok(())

@@ -34,4 +34,4 @@ mod scan;
 mod split;
 pub mod uuid;
 
-pub use csv_rows::MissingColumn;
+pub use csv_rows::HeaderError;

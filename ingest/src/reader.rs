@@ -11,7 +11,7 @@ use schemas::csv_mapping::CsvMapping;
 use schemas::quarantine::{QUARANTINED_BYTES_MAX, RejectReason};
 use schemas::usage_event::EVENT_BYTES_MAX;
 
-use crate::csv_rows::CsvColumns;
+use crate::csv_rows::{CsvColumns, read_header};
 use crate::decoder::{Records, span};
 use crate::event_batch::{BatchOrigin, EventBatch, ReadAttributes, Reject};
 use crate::input::{ByteStream, Input, InputError, has_ending, stem};
@@ -180,16 +180,10 @@ impl OpenInput {
         self.drop_front(header.len());
         self.offset += header.len() as u64;
         self.line += line_ends(&header);
-        let mut reader =
-            csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(header.as_slice());
-        let mut record = csv::ByteRecord::new();
-        let _ = reader.read_byte_record(&mut record);
-        let names: Vec<String> =
-            record.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-        let file = input.path.as_ref().and_then(|path| path.file_name()).and_then(|name| name.to_str());
-        CsvColumns::bind(mapping, plan, file.unwrap_or(&input.name), &names)
+        read_header(&header, delimiter)
+            .and_then(|names| CsvColumns::bind(mapping, plan, input.file_name(), &names))
             .map(|columns| Format::Rows(Arc::new(columns)))
-            .map_err(|error| InputError::MissingColumn { name: input.name.clone(), error })
+            .map_err(|error| InputError::Header { name: input.name.clone(), error })
     }
 
     /// Moves the next whole records into the batch; `None` at the end of the input.

@@ -7,23 +7,32 @@
 //! | `meters` | of the line, separated by spaces |
 //! | `line_effective_from`, `line_effective_to` | of the line |
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rating::catalog::{Located, Origin};
 use schemas::contract::{Contract, ContractLine};
+use schemas::currency::UnknownCurrency;
 use schemas::id::AccountId;
 use serde::de::DeserializeOwned;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
 use super::Loader;
+use crate::summary::count;
+
+/// What a file says that is not in the encoding of catalogs.
+const NOT_UTF8: &str = "the file is not UTF-8";
+
+/// What to do where rows of a contract differ.
+const SAME_IN_ALL_ROWS: &str =
+    "write the same in all rows of a contract, or number a further version in the column version";
 
 const NEEDED: [&str; 6] = ["contract", "account", "contract_line", "legal_entity", "currency", "price_book"];
 const OPTIONAL: [&str; 8] = [
@@ -39,18 +48,29 @@ const OPTIONAL: [&str; 8] = [
 
 /// Reads contracts from CSV.
 pub(super) fn read_csv(bytes: &[u8], file: &Arc<str>, loader: &mut Loader) {
-    let mut reader = csv::ReaderBuilder::new().has_headers(true).from_reader(bytes);
+    if let Err(error) = std::str::from_utf8(bytes) {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = before.split(|byte| *byte == b'\n').count() as u64;
+        let origin = Origin { file: Arc::clone(file), line };
+        return loader.problem(origin, "contracts".to_owned(), NOT_UTF8.to_owned(), "save it as UTF-8");
+    }
+    // A row of another length than the header is a problem of its own.
+    let mut reader = csv::ReaderBuilder::new().has_headers(true).flexible(true).from_reader(bytes);
     let header: Vec<String> = match reader.headers() {
         Ok(header) => header.iter().map(ToOwned::to_owned).collect(),
         Err(error) => return unreadable(file, 1, &error.to_string(), loader),
     };
-    let Some(mut table) = Table::new(&header, file, loader) else { return };
+    let Some(mut table) = Table::new(&header, file, 1, loader) else { return };
     let mut record = csv::StringRecord::new();
     loop {
         match reader.read_record(&mut record) {
             Ok(true) => {
                 let line = record.position().map_or(0, csv::Position::line);
-                table.row(|column| record.get(column).unwrap_or_default(), line, loader);
+                if record.len() == header.len() {
+                    table.row(|column| record.get(column).unwrap_or_default(), line, loader);
+                } else {
+                    table.wrong_length(&record, header.len(), line, loader);
+                }
             }
             Ok(false) => break,
             Err(error) => {
@@ -75,7 +95,11 @@ pub(super) fn read_parquet(input: &File, file: &Arc<str>, loader: &mut Loader) {
     };
     let Some(first) = batches.first() else { return };
     let header: Vec<String> = first.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let Some(mut table) = Table::new(&header, file, loader) else { return };
+    let Some(mut table) = Table::new(&header, file, 0, loader) else { return };
+    if refuse_floats(&first.schema(), &table, loader) {
+        return;
+    }
+    let mut number = 0;
     for batch in &batches {
         let columns: Result<Vec<ArrayRef>, _> =
             batch.columns().iter().map(|column| cast(column, &DataType::Utf8)).collect();
@@ -88,10 +112,27 @@ pub(super) fn read_parquet(input: &File, file: &Arc<str>, loader: &mut Loader) {
                 let texts = columns.get(column).map(AsArray::as_string::<i32>);
                 texts.filter(|texts| texts.is_valid(row)).map_or("", |texts| texts.value(row))
             };
-            table.row(value, 0, loader);
+            number += 1;
+            table.row(value, number, loader);
         }
     }
     table.finish(loader);
+}
+
+/// Refuses numbers that are floats, which have no one text: an account `1` would become `1.0`.
+fn refuse_floats(schema: &Schema, table: &Table, loader: &mut Loader) -> bool {
+    let is_float =
+        |column: &usize| schema.fields().get(*column).is_some_and(|field| field.data_type().is_floating());
+    let mut floats: Vec<&str> =
+        table.columns.iter().filter(|(_, column)| is_float(column)).map(|(name, _)| *name).collect();
+    floats.sort_unstable();
+    if floats.is_empty() {
+        return false;
+    }
+    let message = format!("columns of floating point numbers: {}", floats.join(", "));
+    let origin = Origin { file: Arc::clone(&table.file), line: 0 };
+    loader.problem(origin, "contracts".to_owned(), message, "write them as texts or whole numbers");
+    true
 }
 
 fn unreadable(file: &Arc<str>, line: u64, error: &str, loader: &mut Loader) {
@@ -110,34 +151,45 @@ struct Table {
     accounts: HashMap<(usize, AccountId), usize>,
     /// Rows of each contract, as positions of account and line.
     cells: Vec<Vec<(usize, usize)>>,
+    /// Contracts of rows that could not be read.
+    damaged: HashSet<String>,
 }
 
 impl Table {
-    fn new(header: &[String], file: &Arc<str>, loader: &mut Loader) -> Option<Self> {
-        let origin = || Origin { file: Arc::clone(file), line: 1 };
+    fn new(header: &[String], file: &Arc<str>, header_line: u64, loader: &mut Loader) -> Option<Self> {
         let mut columns = HashMap::new();
         let known = || NEEDED.iter().chain(&OPTIONAL);
+        let (mut unknown, mut repeated) = (Vec::new(), Vec::new());
         for (position, name) in header.iter().enumerate() {
             match known().find(|known| *known == name) {
-                Some(known) => {
-                    columns.insert(*known, position);
-                }
-                None => {
-                    let message = format!("there is no column {name:?} in a table of contracts");
-                    let known: Vec<&str> = known().copied().collect();
-                    loader.problem(
-                        origin(),
-                        "contracts".to_owned(),
-                        message,
-                        &format!("the columns are {}", known.join(", ")),
-                    );
-                }
+                Some(known) if columns.insert(*known, position).is_some() => repeated.push(*known),
+                Some(_) => {}
+                None => unknown.push(format!("{name:?}")),
             }
+        }
+        let mut problem = |message: String, mend: &str| {
+            let origin = Origin { file: Arc::clone(file), line: header_line };
+            loader.problem(origin, "contracts".to_owned(), message, mend);
+        };
+        if columns.is_empty() {
+            let mend =
+                "the first line names the columns, separated by commas; usage belongs in another directory";
+            problem(format!("this is no table of contracts: it has no column {}", NEEDED.join(", ")), mend);
+            return None;
+        }
+        if !unknown.is_empty() {
+            let message = format!("a table of contracts has no columns {}", unknown.join(", "));
+            let known: Vec<&str> = known().copied().collect();
+            problem(message, &format!("the columns are {}", known.join(", ")));
+        }
+        if !repeated.is_empty() {
+            problem(format!("columns are there twice: {}", repeated.join(", ")), "keep one of each");
         }
         let missing: Vec<&str> = NEEDED.iter().filter(|name| !columns.contains_key(*name)).copied().collect();
         if !missing.is_empty() {
-            let message = format!("columns are missing: {}", missing.join(", "));
-            loader.problem(origin(), "contracts".to_owned(), message, "add them");
+            problem(format!("columns are missing: {}", missing.join(", ")), "add them");
+        }
+        if !missing.is_empty() || !repeated.is_empty() {
             return None;
         }
         Some(Self {
@@ -147,7 +199,18 @@ impl Table {
             contracts: Vec::new(),
             accounts: HashMap::new(),
             cells: Vec::new(),
+            damaged: HashSet::new(),
         })
+    }
+
+    fn wrong_length(&mut self, record: &csv::StringRecord, width: usize, line: u64, loader: &mut Loader) {
+        let contract =
+            self.columns.get("contract").and_then(|column| record.get(*column)).unwrap_or_default();
+        self.damaged.insert(contract.to_owned());
+        let message = format!("the row has {}, the header {width}", count(record.len(), "field", "fields"));
+        let origin = Origin { file: Arc::clone(&self.file), line };
+        let mend = "give every row as many; a field with a comma in it is quoted, and every quote closed";
+        loader.problem(origin, format!("contract {contract}"), message, mend);
     }
 
     fn row<'a>(&mut self, value: impl Fn(usize) -> &'a str, line: u64, loader: &mut Loader) {
@@ -156,20 +219,28 @@ impl Table {
         let text = |name: &str| columns.get(name).map(|column| value(*column)).unwrap_or_default();
         match self.add(&text, &origin) {
             Ok(()) => {}
-            Err((column, error)) => {
-                let message = format!("column {column}: {error}");
+            Err(Fault { column, message, mend }) => {
+                self.damaged.insert(text("contract").to_owned());
+                let message = format!("column {column}: {message}");
                 let path = format!("contract {}", text("contract"));
-                loader.problem(origin, path, message, "mend the value in this row");
+                loader.problem(origin, path, message, mend);
             }
         }
     }
 
-    fn add<'a>(
-        &mut self,
-        text: &impl Fn(&str) -> &'a str,
-        origin: &Origin,
-    ) -> Result<(), (&'static str, String)> {
-        let version: u32 = optional_number("version", text("version"))?.unwrap_or(1);
+    fn add<'a>(&mut self, text: &impl Fn(&str) -> &'a str, origin: &Origin) -> Result<(), Fault> {
+        for column in NEEDED.into_iter().chain(OPTIONAL) {
+            if text(column).trim() != text(column) {
+                let message = format!("{:?} begins or ends with a space", text(column));
+                return Err(Fault { column, message, mend: "remove the space" });
+            }
+        }
+        let version = match text("version") {
+            "" => 1,
+            version => version.parse().map_err(|_| {
+                Fault::of("version", format!("expected a whole number of zero or more, found {version:?}"))
+            })?,
+        };
         let account: AccountId = parse("account", text("account"))?;
         let line = ContractLine {
             id: parse("contract_line", text("contract_line"))?,
@@ -184,23 +255,25 @@ impl Table {
             effective_from: read("line_effective_from", text("line_effective_from"))?,
             effective_to: read("line_effective_to", text("line_effective_to"))?,
         };
+        let document = Contract {
+            id: parse("contract", text("contract"))?,
+            version,
+            accounts: Vec::new(),
+            legal_entity: parse("legal_entity", text("legal_entity"))?,
+            currency: text("currency")
+                .parse()
+                .map_err(|error: UnknownCurrency| Fault::of("currency", error.to_string()))?,
+            effective_from: read("effective_from", text("effective_from"))?,
+            effective_to: read("effective_to", text("effective_to"))?,
+            billing_interval: read("billing_interval", text("billing_interval"))?.unwrap_or_default(),
+            billing_anchor: read("billing_anchor", text("billing_anchor"))?,
+            lines: Vec::new(),
+        };
         let key = (text("contract").to_owned(), version);
         let position = match self.by_key.get(&key) {
             Some(position) => *position,
             None => {
-                let document = Contract {
-                    id: parse("contract", text("contract"))?,
-                    version,
-                    accounts: Vec::new(),
-                    legal_entity: parse("legal_entity", text("legal_entity"))?,
-                    currency: parse("currency", text("currency"))?,
-                    effective_from: read("effective_from", text("effective_from"))?,
-                    effective_to: read("effective_to", text("effective_to"))?,
-                    billing_interval: read("billing_interval", text("billing_interval"))?.unwrap_or_default(),
-                    billing_anchor: read("billing_anchor", text("billing_anchor"))?,
-                    lines: Vec::new(),
-                };
-                self.contracts.push(Located { document, origin: origin.clone() });
+                self.contracts.push(Located { document: document.clone(), origin: origin.clone() });
                 self.cells.push(Vec::new());
                 self.by_key.insert(key, self.contracts.len() - 1);
                 self.contracts.len() - 1
@@ -212,14 +285,18 @@ impl Table {
         };
         let contract = &mut located.document;
         for (column, is_same) in [
-            ("legal_entity", contract.legal_entity.as_str() == text("legal_entity")),
-            ("currency", contract.currency.code() == text("currency")),
+            ("legal_entity", contract.legal_entity == document.legal_entity),
+            ("currency", contract.currency == document.currency),
+            ("effective_from", contract.effective_from == document.effective_from),
+            ("effective_to", contract.effective_to == document.effective_to),
+            ("billing_interval", contract.billing_interval == document.billing_interval),
+            ("billing_anchor", contract.billing_anchor == document.billing_anchor),
         ] {
             if !is_same {
-                return Err((
-                    column,
-                    format!("{:?} differs from an earlier row of the contract", text(column)),
-                ));
+                let first = &located.origin;
+                let message =
+                    format!("{:?} differs from the first row of the contract, {first}", text(column));
+                return Err(Fault { column, message, mend: SAME_IN_ALL_ROWS });
             }
         }
         let account = *self.accounts.entry((position, account.clone())).or_insert_with(|| {
@@ -228,7 +305,15 @@ impl Table {
         });
         let line = match contract.lines.iter().position(|other| other.id == line.id) {
             Some(known) if contract.lines.get(known) == Some(&line) => known,
-            Some(_) => return Err(("contract_line", "differs from an earlier row of the line".to_owned())),
+            Some(_) => {
+                let message =
+                    format!("the line {} has another price book, meters or times in an earlier row", line.id);
+                return Err(Fault {
+                    column: "contract_line",
+                    message,
+                    mend: "write the same in all rows of a line",
+                });
+            }
             None => {
                 contract.lines.push(line);
                 contract.lines.len() - 1
@@ -242,6 +327,11 @@ impl Table {
     fn finish(self, loader: &mut Loader) {
         for (located, mut cells) in self.contracts.into_iter().zip(self.cells) {
             let contract = &located.document;
+            if self.damaged.contains(contract.id.as_str()) {
+                // What is missing has a problem already.
+                loader.documents.contracts.push(located);
+                continue;
+            }
             cells.sort_unstable();
             cells.dedup();
             if cells.len() != contract.accounts.len() * contract.lines.len() {
@@ -259,22 +349,28 @@ impl Table {
     }
 }
 
-fn parse<T: FromStr<Err: std::fmt::Display>>(
+/// What is wrong with a value of a row.
+struct Fault {
     column: &'static str,
-    text: &str,
-) -> Result<T, (&'static str, String)> {
-    text.parse().map_err(|error| (column, format!("{text:?}: {error}")))
+    message: String,
+    mend: &'static str,
 }
 
-fn optional_number(column: &'static str, text: &str) -> Result<Option<u32>, (&'static str, String)> {
-    if text.is_empty() { Ok(None) } else { parse(column, text).map(Some) }
+impl Fault {
+    fn of(column: &'static str, message: String) -> Self {
+        Self { column, message, mend: "mend the value in this row" }
+    }
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(column: &'static str, text: &str) -> Result<T, Fault> {
+    text.parse().map_err(|error| Fault::of(column, format!("{text:?}: {error}")))
 }
 
 /// Reads a value in its wire form; an empty text is an absent one.
-fn read<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<Option<T>, (&'static str, String)> {
+fn read<T: DeserializeOwned>(column: &'static str, text: &str) -> Result<Option<T>, Fault> {
     if text.is_empty() {
         return Ok(None);
     }
     let deserializer: StrDeserializer<'_, ValueError> = text.into_deserializer();
-    T::deserialize(deserializer).map(Some).map_err(|error| (column, error.to_string()))
+    T::deserialize(deserializer).map(Some).map_err(|error| Fault::of(column, error.to_string()))
 }

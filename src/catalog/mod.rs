@@ -40,6 +40,9 @@ pub enum CatalogError {
 /// Kinds of documents, as `kind` names them.
 const KINDS: &str = "legal_entity, meter, price_book, contract or csv_mapping";
 
+/// Kinds that other documents name.
+const NAMED_KINDS: [&str; 3] = ["legal_entity", "meter", "price_book"];
+
 /// Reads, validates and compiles a catalog directory.
 ///
 /// # Errors
@@ -113,6 +116,7 @@ impl Loader {
                     Ok(text) if matches!(kind, "ndjson" | "jsonl") => self.lines(&text, &file),
                     Ok(text) => self.documents(&text, &file),
                     Err(_) => {
+                        self.unread(None);
                         let origin = Origin { file, line: 0 };
                         self.problem(
                             origin,
@@ -127,6 +131,13 @@ impl Loader {
         Ok(())
     }
 
+    /// Notes what could not be read and may be a document of any kind; without id, any of them.
+    fn unread(&mut self, id: Option<&str>) {
+        for kind in NAMED_KINDS {
+            self.documents.unread.document(kind, id);
+        }
+    }
+
     fn problem(&mut self, origin: Origin, path: String, message: String, mend: &str) {
         self.problems.push(Problem { origin, path, message, mend: mend.to_owned() });
     }
@@ -139,7 +150,10 @@ impl Loader {
                     self.document(document, file);
                 }
             }
-            Err(error) => self.unreadable(file, "document", &error),
+            Err(error) => {
+                self.unread(None);
+                self.unreadable(file, "document", &error);
+            }
         }
     }
 
@@ -172,7 +186,10 @@ impl Loader {
                         self.document(document, file);
                     }
                 }
-                Err(error) => self.unreadable(file, "document", &error.on_line(number)),
+                Err(error) => {
+                    self.unread(None);
+                    self.unreadable(file, "document", &error.on_line(number));
+                }
             }
         }
     }
@@ -190,6 +207,7 @@ impl Loader {
         let origin = Origin { file: Arc::clone(file), line: document.line };
         let kind = document.take("kind");
         let Some(kind) = kind.as_ref().and_then(Node::text) else {
+            self.unread(id_of(&document));
             let message = "the document does not say what it is".to_owned();
             self.problem(origin, "kind".to_owned(), message, &format!("begin it with kind: {KINDS}"));
             return;
@@ -213,6 +231,7 @@ impl Loader {
             "price_book" => self.price_book(document, origin),
             "contract" => self.contract(document, origin),
             other => {
+                self.unread(id_of(&document));
                 let message = format!("there is no kind {other:?}");
                 self.problem(origin, "kind".to_owned(), message, &format!("write {KINDS}"));
             }
@@ -224,6 +243,7 @@ impl Loader {
         match node.read() {
             Ok(document) => Some(Located { document, origin }),
             Err(error) => {
+                self.documents.unread.document(kind, id_of(node));
                 self.unreadable(&origin.file, &name, &error);
                 None
             }
@@ -233,15 +253,19 @@ impl Loader {
     /// Reads a price book rate by rate, so that each can have its own problem.
     fn price_book(&mut self, mut document: Node, origin: Origin) {
         let name = name_of(&document, "price_book");
-        let mut rates: Vec<Vec<Rate>> = Vec::new();
+        let mut rates: Vec<Vec<Option<Rate>>> = Vec::new();
         for (position, version) in document.items_mut("versions").iter_mut().enumerate() {
             let path = format!("{name} versions[{position}].rates");
             let items = version.take_items("rates");
             rates.push(self.items(&items, &path, &origin));
         }
         let Some(mut located) = self.read::<PriceBook>(&document, "price_book", origin) else { return };
-        for (version, rates) in located.document.versions.iter_mut().zip(rates) {
-            version.rates = rates;
+        let book = self.documents.price_books.len();
+        for (position, (version, rates)) in located.document.versions.iter_mut().zip(rates).enumerate() {
+            for (rate, _) in rates.iter().enumerate().filter(|(_, rate)| rate.is_none()) {
+                self.documents.unread.rate(book, position, rate);
+            }
+            version.rates = rates.into_iter().flatten().collect();
         }
         self.documents.price_books.push(located);
     }
@@ -250,21 +274,23 @@ impl Loader {
     fn contract(&mut self, mut document: Node, origin: Origin) {
         let name = name_of(&document, "contract");
         let items = document.take_items("lines");
-        let lines: Vec<ContractLine> = self.items(&items, &format!("{name} lines"), &origin);
+        let lines: Option<Vec<ContractLine>> =
+            self.items(&items, &format!("{name} lines"), &origin).into_iter().collect();
         let Some(mut located) = self.read::<Contract>(&document, "contract", origin) else { return };
-        // A list that lost items to problems is not empty.
-        if lines.len() == items.len() {
+        if let Some(lines) = lines {
             located.document.lines = lines;
             self.documents.contracts.push(located);
         }
     }
 
-    fn items<T: DeserializeOwned>(&mut self, items: &[Node], path: &str, origin: &Origin) -> Vec<T> {
+    /// Reads the items of a list; `None` in the place of one that cannot be read.
+    fn items<T: DeserializeOwned>(&mut self, items: &[Node], path: &str, origin: &Origin) -> Vec<Option<T>> {
         let mut read = Vec::with_capacity(items.len());
         for (position, item) in items.iter().enumerate() {
             match item.read() {
-                Ok(item) => read.push(item),
+                Ok(item) => read.push(Some(item)),
                 Err(error) => {
+                    read.push(None);
                     let inner = error.path();
                     let dot = if inner.is_empty() { "" } else { "." };
                     let path = format!("{path}[{position}]{dot}{inner}");
@@ -277,8 +303,13 @@ impl Loader {
     }
 }
 
+/// The id of a document, as it is written.
+fn id_of(document: &Node) -> Option<&str> {
+    document.get("id").and_then(Node::text).filter(|id| !id.is_empty())
+}
+
 fn name_of(node: &Node, kind: &str) -> String {
-    match node.get("id").and_then(Node::text) {
+    match id_of(node) {
         Some(id) => format!("{kind} {id}"),
         None => kind.to_owned(),
     }

@@ -1,6 +1,7 @@
 //! Catalog documents with the places they came from, and the problems found in them.
 
-use std::fmt;
+use std::collections::{BTreeSet, HashSet};
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use schemas::contract::Contract;
@@ -22,6 +23,49 @@ pub struct Documents {
     pub contracts: Vec<Located<Contract>>,
     /// CSV mappings.
     pub csv_mappings: Vec<Located<CsvMapping>>,
+    /// What is written, but could not be read.
+    pub unread: Unread,
+}
+
+/// What a catalog has, but could not be read. It has a problem of its own already, so that nothing is
+/// said where it is missed.
+#[derive(Clone, Debug, Default)]
+pub struct Unread {
+    /// Documents by kind and id; without id it may be any of the kind.
+    documents: HashSet<(String, Option<String>)>,
+    /// Positions of price books, their versions, and rates of these.
+    rates: BTreeSet<(usize, usize, usize)>,
+}
+
+impl Unread {
+    /// Notes a document that could not be read.
+    pub fn document(&mut self, kind: &str, id: Option<&str>) {
+        self.documents.insert((kind.to_owned(), id.map(ToOwned::to_owned)));
+    }
+
+    /// Notes a rate that could not be read: it is left out of its version. The price book is named by
+    /// its position among the documents, the rate by its position as written.
+    pub fn rate(&mut self, book: usize, version: usize, rate: usize) {
+        self.rates.insert((book, version, rate));
+    }
+
+    pub(super) fn may_be(&self, kind: &str, id: &str) -> bool {
+        let has = |id: Option<&str>| self.documents.contains(&(kind.to_owned(), id.map(ToOwned::to_owned)));
+        has(Some(id)) || has(None)
+    }
+
+    pub(super) fn has_rate_of(&self, book: usize) -> bool {
+        self.rates.range((book, 0, 0)..=(book, usize::MAX, usize::MAX)).next().is_some()
+    }
+
+    pub(super) fn has_rate_of_version(&self, book: usize, version: usize) -> bool {
+        self.rates.range((book, version, 0)..=(book, version, usize::MAX)).next().is_some()
+    }
+
+    /// Where the rates of a version that could be read were written.
+    pub(super) fn positions(&self, book: usize, version: usize) -> impl Iterator<Item = usize> {
+        (0..).filter(move |rate| !self.rates.contains(&(book, version, *rate)))
+    }
 }
 
 /// A document and where it was written.
@@ -38,7 +82,7 @@ pub struct Located<T> {
 pub struct Origin {
     /// The file's name.
     pub file: Arc<str>,
-    /// Line of the document's beginning, from 1; 0 where the file has no lines.
+    /// Line of the document's beginning, from 1; the row, of a table without lines; 0 for the whole file.
     pub line: u64,
 }
 
@@ -67,6 +111,15 @@ impl fmt::Display for Origin {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}: {}; {}", self.origin, self.path, self.message, self.mend)
+        let problem = format!("{}: {}: {}; {}", self.origin, self.path, self.message, self.mend);
+        // Names may hold anything; a problem is one line.
+        for character in problem.chars() {
+            if character.is_control() {
+                write!(formatter, "{}", character.escape_default())?;
+            } else {
+                formatter.write_char(character)?;
+            }
+        }
+        Ok(())
     }
 }

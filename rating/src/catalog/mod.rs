@@ -22,7 +22,7 @@ use schemas::timestamp::Timestamp;
 use crate::price::{ActiveDays, Price};
 
 pub use compile::compile;
-pub use documents::{Documents, Located, Origin, Problem};
+pub use documents::{Documents, Located, Origin, Problem, Unread};
 
 /// A compiled catalog. Positions in one list are numbers in the others.
 #[derive(Debug, Default)]

@@ -59,10 +59,10 @@ impl Compiler {
         if let Some(entity) = self.entity_by_id.get(contract.legal_entity.as_str()) {
             return *entity;
         }
-        let message = format!("there is no legal entity {}", contract.legal_entity);
         let ids: Vec<&str> = self.catalog.legal_entities.iter().map(|entity| entity.id.as_str()).collect();
         let mend = known("legal entity", &ids);
-        self.problem(origin, format!("contract {} legal_entity", contract.id), message, &mend);
+        let path = format!("contract {} legal_entity", contract.id);
+        self.unknown("legal_entity", contract.legal_entity.as_str(), origin, path, &mend);
         u32::MAX
     }
 
@@ -176,12 +176,13 @@ impl Compiler {
         let book = self.books.get(line.price_book.as_str());
         let priced = book.map(|book| book.meters.clone());
         let currencies = book.map(|book| book.currencies.clone()).unwrap_or_default();
+        let may_lack_rates = book.is_some_and(|book| self.unread.has_rate_of(book.document));
         if priced.is_none() {
-            let message = format!("there is no price book {}", line.price_book);
             let mut ids: Vec<&str> = self.books.keys().map(String::as_str).collect();
             ids.sort_unstable();
             let mend = known("price book", &ids);
-            self.problem(origin, format!("{path}.price_book"), message, &mend);
+            let path = format!("{path}.price_book");
+            self.unknown("price_book", line.price_book.as_str(), origin, path, &mend);
         }
         if !currencies.is_empty() && !currencies.contains(&contract.currency) {
             let codes: Vec<&str> = currencies.iter().map(Currency::code).collect();
@@ -203,12 +204,11 @@ impl Compiler {
         for (position, meter) in listed.iter().enumerate() {
             let path = format!("{path}.meters[{position}]");
             let Some(known) = self.meter_by_id.get(meter.as_str()).copied() else {
-                let message = format!("there is no meter {meter}");
-                self.problem(origin, path, message, &self.known_meters());
+                self.unknown("meter", meter.as_str(), origin, path, &self.known_meters());
                 continue;
             };
             meters.insert(known);
-            if priced.as_ref().is_some_and(|priced| !priced.contains(known)) {
+            if !may_lack_rates && priced.as_ref().is_some_and(|priced| !priced.contains(known)) {
                 let message = format!("the price book {} has no rate for {meter}", line.price_book);
                 let mend = "add a rate to the price book, or remove the meter";
                 self.problem(origin, path, message, mend);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use schemas::currency::Currency;
 use schemas::legal_entity::LegalEntity;
 
-use super::{Catalog, Documents, Located, MeterSet, Origin, Problem};
+use super::{Catalog, Documents, Located, MeterSet, Origin, Problem, Unread};
 
 /// Most names that are listed where a name is not known.
 const KNOWN_SHOWN_MAX: usize = 8;
@@ -21,8 +21,8 @@ const KNOWN_SHOWN_MAX: usize = 8;
 /// # Errors
 /// Every problem found, in order of file and line.
 pub fn compile(documents: Documents) -> Result<Catalog, Vec<Problem>> {
-    let mut compiler = Compiler::default();
-    let Documents { legal_entities, meters, price_books, contracts, csv_mappings } = documents;
+    let Documents { legal_entities, meters, price_books, contracts, csv_mappings, unread } = documents;
+    let mut compiler = Compiler { unread, ..Compiler::default() };
     compiler.legal_entities(legal_entities);
     compiler.meters(meters);
     compiler.price_books(&price_books);
@@ -43,6 +43,7 @@ pub fn compile(documents: Documents) -> Result<Catalog, Vec<Problem>> {
 struct Compiler {
     catalog: Catalog,
     problems: Vec<Problem>,
+    unread: Unread,
     /// Ids by kind of document, and where each was written first.
     ids: HashMap<(&'static str, String), Origin>,
     entity_by_id: HashMap<String, u32>,
@@ -70,6 +71,13 @@ struct Book {
 impl Compiler {
     fn problem(&mut self, origin: &Origin, path: String, message: String, mend: &str) {
         self.problems.push(Problem { origin: origin.clone(), path, message, mend: mend.to_owned() });
+    }
+
+    /// Reports a name that no document has.
+    fn unknown(&mut self, kind: &'static str, id: &str, origin: &Origin, path: String, mend: &str) {
+        if !self.unread.may_be(kind, id) {
+            self.problem(origin, path, format!("there is no {} {id}", kind.replace('_', " ")), mend);
+        }
     }
 
     fn legal_entities(&mut self, documents: Vec<Located<LegalEntity>>) {

@@ -39,11 +39,13 @@ impl Compiler {
                     let message = format!("version {} is there twice", version.version);
                     self.problem(origin, format!("{path}.version"), message, "number versions apart");
                 }
-                if version.rates.is_empty() {
+                if version.rates.is_empty() && !self.unread.has_rate_of_version(position, version_position) {
                     let mend = "write at least one; to end the book's prices, use effective_to";
                     self.problem(origin, format!("{path}.rates"), "there is no rate".to_owned(), mend);
                 }
-                let rates = self.rates(&version.rates, document, origin, &path, &mut meters);
+                let written = self.unread.positions(position, version_position);
+                let rates: Vec<_> = written.zip(&version.rates).collect();
+                let rates = self.rates(&rates, document, origin, &path, &mut meters);
                 self.catalog.price_book_versions.push(PriceBookVersion {
                     price_book: document.id.clone(),
                     version: version.version,
@@ -64,10 +66,11 @@ impl Compiler {
         }
     }
 
-    /// Compiles the rates of a version; per meter, the position of its rate.
+    /// Compiles the rates of a version, each with its position as written; per meter, the position of
+    /// its rate among the catalog's.
     fn rates(
         &mut self,
-        rates: &[schemas::price_book::Rate],
+        rates: &[(usize, &schemas::price_book::Rate)],
         book: &PriceBook,
         origin: &Origin,
         path: &str,
@@ -75,11 +78,11 @@ impl Compiler {
     ) -> Vec<Option<u32>> {
         let mut of_meter = vec![None; self.catalog.meters.len()];
         let mut seen = HashSet::new();
-        for (position, rate) in rates.iter().enumerate() {
+        for (position, rate) in rates.iter().copied() {
             let path = format!("{path}.rates[{position}]");
             let Some(meter_position) = self.meter_by_id.get(rate.meter.as_str()).copied() else {
-                let message = format!("there is no meter {}", rate.meter);
-                self.problem(origin, format!("{path}.meter"), message, &self.known_meters());
+                let mend = self.known_meters();
+                self.unknown("meter", rate.meter.as_str(), origin, format!("{path}.meter"), &mend);
                 continue;
             };
             priced.insert(meter_position);
