@@ -71,6 +71,25 @@ fn a_filter_sees_the_number_and_not_its_writing() {
 }
 
 #[test]
+fn numbers_far_from_the_point_are_dimensions_with_an_exponent() {
+    let cases = [
+        ("1e64", "1e64"),
+        ("10e63", "1e64"),
+        ("1e63", &format!("1{}", "0".repeat(63))),
+        ("-1e-64", &format!("-0.{}1", "0".repeat(63))),
+        ("1e-65", "1e-65"),
+        ("100e999999999999999999", "1e1000000000000000001"),
+        // An exponent that needs more than 64 bits is as good as any other.
+        ("1e99999999999999999999", "1e4611686018427387903"),
+        ("-1e-99999999999999999999", "-1e-4611686018427387904"),
+    ];
+    for (number, expected) in cases {
+        let event = accepted(&event(&format!(r#""data":{{"v":1,"region":{number}}}"#)));
+        assert_eq!(event.usages[0].dimensions[3].as_deref(), Some(expected), "{number}");
+    }
+}
+
+#[test]
 fn of_several_faults_the_first_counts() {
     let cases = [
         (r#""id":5,"source":null"#, RejectReason::MissingSource),

@@ -335,8 +335,10 @@ impl Number {
         let (plain, exponent) = match unsigned.split_once(['e', 'E']) {
             Some((plain, exponent)) => {
                 let digits = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
-                let value = all_digits(digits)?.parse().unwrap_or(i128::from(u64::MAX));
-                (plain, if exponent.starts_with('-') { -value } else { value })
+                // One that needs more than 64 bits is as good as any other.
+                let limit = if exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
+                all_digits(digits)?;
+                (plain, i128::from(exponent.parse::<i64>().unwrap_or(limit)))
             }
             None => (unsigned, 0),
         };
