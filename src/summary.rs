@@ -57,7 +57,7 @@ pub(crate) fn show_next_commands(to: &mut impl Write, report: &RunReport, output
     let query =
         |sql: &str| format!("{program} query --data {} {sql}", shell_word(&output.display().to_string()));
     writeln!(to, "Next:")?;
-    writeln!(to, "  {}", query("\"SELECT * FROM revenue ORDER BY ALL\""))?;
+    writeln!(to, "  {}", query("\"SELECT * FROM revenue ORDER BY 1, 2, 3, 4\""))?;
     if report.quarantine_rows > 0 {
         writeln!(to, "  {}", query("\"SELECT * FROM quarantine_reasons ORDER BY rows DESC\""))?;
     }

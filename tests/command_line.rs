@@ -265,6 +265,7 @@ fn usage_that_is_there_but_cannot_be_read_is_4() {
     let place = place();
     place.write("usage/good.ndjson", good("one"));
     place.write("upper/GOOD.NDJSON", good("one"));
+    place.write("upper/MORE.JSON", format!("[\n{},\n{}]", good("two"), good("three")));
     place.write("upper-csv/USAGE.CSV", "a,b\n");
     std::os::unix::fs::symlink("nowhere", place.path("usage/gone.ndjson")).unwrap();
     for inputs in ["usage", "usage/*.ndjson"] {
@@ -274,7 +275,7 @@ fn usage_that_is_there_but_cannot_be_read_is_4() {
     }
     let called = place.call(&[&RUN[..], &["upper-csv"]].concat());
     assert!(called.code == 4 && called.stderr.contains("csv_mapping"), "{}", called.stderr);
-    assert_eq!(place.run(&["upper"])["rated"], 1);
+    assert_eq!(place.run(&["upper"])["rated"], 3);
     let called = place.call(&[&RUN[..], &["gone\u{1b}c\n"]].concat());
     assert_eq!(called.stderr, "error: gone\\u{1b}c\\n: no such file or directory\n");
 }

@@ -307,14 +307,15 @@ proptest! {
         for results in ["results", "shuffled"] {
             let totals = crate::support::query(
                 &place.path(results),
-                "SELECT a.contract_line_id, a.meter_id, a.billing_period_start, r.amount, a.exact, a.posted,
+                "SELECT a.contract_line_id, a.meter_id, r.billing_period_start, r.amount, a.exact, a.posted,
                         a.events
                  FROM (SELECT contract_line_id, meter_id, billing_period_start, sum(event_count) AS events,
                               sum(net_amount_exact) AS exact, sum(delta_amount) AS posted
                        FROM accruals GROUP BY ALL) a
                  JOIN (SELECT contract_line_id, meter_id, billing_period_start, sum(amount) AS amount
                        FROM rated_usage GROUP BY ALL) r
-                 USING (contract_line_id, meter_id, billing_period_start)
+                 ON a.contract_line_id = r.contract_line_id AND a.meter_id = r.meter_id
+                    AND CAST(a.billing_period_start AS DATE) = r.billing_period_start
                  ORDER BY 1, 2, 3",
             );
             prop_assert_eq!(&totals, &expected, "{}", results);

@@ -22,4 +22,5 @@ mod interrupted;
 mod order;
 mod sql;
 mod support;
+mod tables;
 mod workload;

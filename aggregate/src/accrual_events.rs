@@ -1,4 +1,4 @@
-//! Writes accruals as CloudEvents, one per line, in the order of the table.
+//! Writes accruals as events (the `CloudEvents` format), one per line, in the order of the table.
 
 use std::io::Write;
 

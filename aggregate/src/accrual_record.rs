@@ -8,7 +8,7 @@ use rating::Overflow;
 use rating::catalog::{Catalog, Line};
 use rating::rounding::rescale_rounded;
 use schemas::ROUNDED_AMOUNT_SCALE;
-use schemas::accrual::{Accrual, AccrualState, EntryKind, PostingClass, TierAmount};
+use schemas::accrual::{Accrual, AccrualState, EntryKind, PostingClass, PriceBasisTime, TierAmount};
 use schemas::date::Date;
 use schemas::decimal::Decimal;
 use schemas::id::PriceBookId;
@@ -30,7 +30,7 @@ pub(crate) struct GroupRecord<'a> {
     pub(crate) line: &'a Line,
     pub(crate) entity: &'a LegalEntity,
     pub(crate) meter: &'a Meter,
-    pub(crate) billing_period: (Date, Date),
+    pub(crate) billing_period: (Timestamp, Timestamp),
 }
 
 /// One accrual.
@@ -91,13 +91,15 @@ impl<'a> GroupRecord<'a> {
             prefix.push_str(part);
             prefix.push('/');
         }
-        Ok(Self {
-            catalog,
-            line,
-            entity,
-            meter,
-            billing_period: line.cycle.period_of(Date::from_days(group.period_start)),
-        })
+        let (start, end) = line.cycle.period_of(Date::from_days(group.period_start));
+        let billing_period = (entity.timezone.start_of(start), entity.timezone.start_of(end));
+        Ok(Self { catalog, line, entity, meter, billing_period })
+    }
+
+    /// The unit of a day's billable quantity, where it is known.
+    pub(crate) fn pricing_unit(&self, day: &AccrualDay) -> Option<&'a str> {
+        let rate = self.catalog.rates().get(day.rate as usize);
+        rate.and_then(|rate| rate.pricing_unit.as_deref())
     }
 
     /// The accrual of a day; its key is kept in the buffers.
@@ -161,6 +163,8 @@ impl<'a> GroupRecord<'a> {
             price_book_id: self.price_book(record)?.clone(),
             price_book_version: record.price_book_version,
             price_model: record.price_model,
+            retroactive_tiers: record.price_model.has_retroactive_tiers(),
+            price_basis_time: PriceBasisTime::EventTime,
             service_day: record.service_day,
             service_period_start: record.service_period.0,
             service_period_end: record.service_period.1,
@@ -174,17 +178,20 @@ impl<'a> GroupRecord<'a> {
             metered_quantity: Quantity::from_units(day.quantity),
             cumulative_quantity: Quantity::from_units(day.cumulative_quantity),
             metered_unit: self.meter.unit.clone(),
+            billable_quantity: Quantity::from_units(day.billable_quantity),
+            pricing_unit: self.pricing_unit(day).map(ToOwned::to_owned),
+            allowance_quantity: Quantity::from_units(day.allowance_quantity),
             event_count: day.event_count,
             tier_breakdown: day
                 .tiers
                 .iter()
                 .map(|tier| TierAmount {
                     tier: tier.tier,
-                    lower_bound: Quantity::from_units(tier.lower_bound),
-                    upper_bound: tier.upper_bound.map(Quantity::from_units),
-                    quantity: Quantity::from_units(tier.quantity),
+                    lo: Quantity::from_units(tier.lower_bound),
+                    hi: tier.upper_bound.map(Quantity::from_units),
+                    qty: Quantity::from_units(tier.quantity),
                     unit_price: tier.unit_price.map(|price| UnitPrice(Decimal::new(price, AMOUNT_SCALE))),
-                    flat_amount: Amount::from_units(tier.flat_amount),
+                    flat: Amount::from_units(tier.flat_amount),
                     amount: Amount::from_units(tier.amount),
                 })
                 .collect(),
@@ -246,14 +253,29 @@ fn content_id(
         content.extend_from_slice(&number.to_le_bytes());
     }
     content.extend_from_slice(&day.event_count.to_le_bytes());
-    for number in
-        [day.quantity, day.cumulative_quantity, day.amount.units(), day.cumulative_amount.units(), net_amount]
-    {
-        content.extend_from_slice(&number.to_le_bytes());
+    for number in [
+        day.quantity,
+        day.cumulative_quantity,
+        day.billable_quantity,
+        day.allowance_quantity,
+        day.amount.units(),
+        day.cumulative_amount.units(),
+        net_amount,
+    ] {
+        push_number(number, content);
     }
     let mut id = *blake3::hash(content).as_bytes().first_chunk::<16>().unwrap_or(&[0; 16]);
     let [.., version, _, variant, _, _, _, _, _, _, _] = &mut id;
     *version = (*version & 0x0f) | 0x80;
     *variant = (*variant & 0x3f) | 0x80;
     id
+}
+
+/// Appends a number without the bytes that only carry its sign on, after the count of those that are left.
+fn push_number(number: i128, content: &mut Vec<u8>) {
+    let magnitude = if number < 0 { !number } else { number };
+    let bits = i128::BITS - magnitude.leading_zeros() + 1;
+    let bytes = bits.div_ceil(u8::BITS) as usize;
+    content.push(u8::try_from(bytes).unwrap_or(u8::MAX));
+    content.extend_from_slice(number.to_le_bytes().get(..bytes).unwrap_or_default());
 }

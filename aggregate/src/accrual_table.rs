@@ -3,7 +3,7 @@
 use rating::Overflow;
 use rating::catalog::Catalog;
 use rating::rounding::rescale_rounded;
-use schemas::accrual::{AccrualState, EntryKind, PostingClass, arrow_schema};
+use schemas::accrual::{AccrualState, EntryKind, PostingClass, PriceBasisTime, arrow_schema};
 use schemas::id::PriceBookId;
 use schemas::money::{AMOUNT_SCALE, Amount, Money};
 use schemas::price_book::RoundingMode;
@@ -12,12 +12,22 @@ use crate::accrual_record::{AccrualRecord, FIRST_REVISION, GroupRecord, RecordBu
 use crate::accruals::{AccrualDay, AccrualGroup};
 use crate::error::AggregateError;
 use crate::output::Output;
-use crate::parquet_columns::{Rows, TableWriter};
+use crate::parquet_columns::{Layout, Rows, TableWriter};
 use crate::rated_usage_table::sum_by_currency;
 
-/// The columns accruals are sorted by, before the days of a billing period.
-const SORTED_BY: [&str; 5] =
-    ["legal_entity_id", "currency", "contract_line_id", "meter_id", "billing_period_start"];
+/// Accruals are sorted by these columns, and within them by day.
+const LAYOUT: Layout<'_> = Layout {
+    plain: &[],
+    ids: &["accrual_key"],
+    sorted_by: &[
+        "legal_entity_id",
+        "currency",
+        "contract_line_id",
+        "meter_id",
+        "billing_period_start",
+        "billing_period_end",
+    ],
+};
 
 /// A part of the accruals of a run, as it is written.
 pub struct AccrualTable {
@@ -46,7 +56,7 @@ impl AccrualTable {
     /// [`AggregateError`] when its file cannot be written.
     pub fn create(output: &Output, part: usize) -> Result<Self, AggregateError> {
         let name = format!("accruals/part-{part:05}.parquet");
-        let table = TableWriter::create(output, &name, &arrow_schema(), &["accrual_key"], &SORTED_BY)?;
+        let table = TableWriter::create(output, &name, &arrow_schema(), LAYOUT)?;
         Ok(Self {
             table,
             buffers: RecordBuffers::default(),
@@ -130,14 +140,14 @@ impl AccrualTotals {
 fn write_rows(
     rows: &mut Rows<'_>,
     group: &GroupRecord<'_>,
-    days: &[AccrualDay],
+    group_days: &[AccrualDay],
     records: &[AccrualRecord],
     buffers: &RecordBuffers,
 ) -> parquet::errors::Result<()> {
     let GroupRecord { line, entity, meter, .. } = group;
     let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let all = || records.iter();
-    let days = || days.iter();
+    let days = || group_days.iter();
     rows.texts(all().map(|record| buffers.key(record)))?
         .integer(signed(FIRST_REVISION))?
         .uuids(all().map(|record| &record.id))?
@@ -151,12 +161,14 @@ fn write_rows(
         .texts(all().map(|record| group.price_book(record).map_or("", PriceBookId::as_str)))?
         .integers(all().map(|record| signed(record.price_book_version)))?
         .texts(all().map(|record| record.price_model.name()))?
+        .truths(all().map(|record| record.price_model.has_retroactive_tiers()))?
+        .text(PriceBasisTime::EventTime.name())?
         .integers(all().map(|record| record.service_day.days()))?
         .longs(all().map(|record| record.service_period.0.micros()))?
         .longs(all().map(|record| record.service_period.1.micros()))?
         .texts(all().map(|record| buffers.accounting_period(record)))?
-        .integer(group.billing_period.0.days())?
-        .integer(group.billing_period.1.days())?
+        .long(group.billing_period.0.micros())?
+        .long(group.billing_period.1.micros())?
         .text(entity.timezone.name())?
         .longs(days().map(|day| day.first_event_time))?
         .longs(days().map(|day| day.last_event_time))?
@@ -164,8 +176,11 @@ fn write_rows(
         .decimals(days().map(|day| day.quantity))?
         .decimals(days().map(|day| day.cumulative_quantity))?
         .optional_text(meter.unit.as_deref())?
+        .decimals(days().map(|day| day.billable_quantity))?
+        .optional_texts(days().map(|day| group.pricing_unit(day)))?
+        .decimals(days().map(|day| day.allowance_quantity))?
         .longs(days().map(|day| i64::try_from(day.event_count).unwrap_or(i64::MAX)))?;
-    write_tiers(rows, days())?;
+    write_tiers(rows, group_days)?;
     rows.text(line.currency.code())?
         .integer(i32::from(line.currency.exponent()))?
         .decimals(days().map(|day| day.cumulative_amount.units()))?
@@ -179,11 +194,8 @@ fn write_rows(
     Ok(())
 }
 
-fn write_tiers<'a>(
-    rows: &mut Rows<'_>,
-    days: impl Iterator<Item = &'a AccrualDay> + Clone,
-) -> parquet::errors::Result<()> {
-    let tiers = || days.clone().map(|day| day.tiers.iter());
+fn write_tiers(rows: &mut Rows<'_>, days: &[AccrualDay]) -> parquet::errors::Result<()> {
+    let tiers = || days.iter().map(|day| day.tiers.iter());
     rows.lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.tier.into()))))?
         .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.lower_bound))))?
         .lists(tiers().map(|tiers| tiers.map(|tier| tier.upper_bound)))?

@@ -6,6 +6,9 @@
 //! period's days sum to the period's amount rounded once (ACCR-1). Order of arrival plays no part: two
 //! orders of the same events give the same accruals (RATE-2).
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use rating::Overflow;
@@ -54,6 +57,10 @@ pub struct AccrualDay {
     pub quantity: i128,
     /// Quantity of the billing period so far, in `10^-12`.
     pub cumulative_quantity: i128,
+    /// Quantity the day added in the unit that is priced, in `10^-12`; the free part included.
+    pub billable_quantity: i128,
+    /// The part of the billable quantity that the free quantity covered, in `10^-12`.
+    pub allowance_quantity: i128,
     /// Exact amount the day added.
     pub amount: Amount,
     /// Exact amount of the billing period so far.
@@ -146,7 +153,7 @@ impl AccrualPlan {
         let rank = |ranks: &[u32], position: usize| ranks.get(position).copied().unwrap_or(u32::MAX);
         // The account and the group decide between charges of one line, so that the order is total.
         let mut keyed: Vec<_> = (0u32..)
-            .zip(&totals.charges.charges)
+            .zip(&totals.charges.all)
             .map(|(position, charge)| {
                 let key = charge.key;
                 let line = rank(&line_ranks, key.line as usize);
@@ -252,7 +259,7 @@ impl<'a> Maker<'a> {
         let charges = &self.totals.charges;
         let mut loaded = 0;
         self.aims.retain_mut(|aim| {
-            let charge = charges.charges.get(*aim as usize);
+            let charge = charges.all.get(*aim as usize);
             loaded ^= charge.map_or(0, Charge::touch);
             *aim = charge.map_or(NO_DAY, |charge| charge.day.next);
             *aim != NO_DAY
@@ -270,7 +277,7 @@ impl<'a> Maker<'a> {
 
     fn make(&mut self, charges: &[u32]) -> Result<(), Overflow> {
         let Self { totals, group, days, tiers, .. } = self;
-        let key_of = |position: u32| totals.charges.charges.get(position as usize).map(|charge| charge.key);
+        let key_of = |position: u32| totals.charges.all.get(position as usize).map(|charge| charge.key);
         let key = charges.first().and_then(|charge| key_of(*charge)).ok_or(Overflow)?;
         group.begin(key.line, key.meter, key.period_start);
         let meter_factor = meter_factor(totals, key.meter)?;
@@ -302,6 +309,17 @@ fn add_day(
     let quantity = step.after.usage.quantity.checked_sub(step.before.usage.quantity).ok_or(Overflow)?;
     let quantity = quantity.checked_mul(meter_factor).ok_or(Overflow)?;
     day.quantity = day.quantity.checked_add(quantity).ok_or(Overflow)?;
+    let before = step.price.billable(&step.before.usage)?;
+    let after = step.price.billable(&step.after.usage)?;
+    let factor = quantity_factor(step.price.priced_decimals)?;
+    let add_difference = |to: i128, before: i128, after: i128| {
+        let difference = after.checked_sub(before)?.checked_mul(factor)?;
+        to.checked_add(difference)
+    };
+    day.billable_quantity =
+        add_difference(day.billable_quantity, before.quantity, after.quantity).ok_or(Overflow)?;
+    day.allowance_quantity =
+        add_difference(day.allowance_quantity, before.allowance, after.allowance).ok_or(Overflow)?;
     day.event_count = day.event_count.checked_add(step.day.usage.events).ok_or(Overflow)?;
     day.first_event_time = day.first_event_time.min(step.day.first);
     day.last_event_time = day.last_event_time.max(step.day.last);

@@ -13,7 +13,7 @@ use crate::charge::{Charge, ChargeKey, Day, EventUsage, Fold, NO_DAY, Segment, a
 /// Charges, and the days and segments they share out among them.
 #[derive(Debug, Default)]
 pub(crate) struct Charges {
-    pub(crate) charges: Vec<Charge>,
+    pub(crate) all: Vec<Charge>,
     pub(crate) days: Vec<Day>,
     pub(crate) segments: Vec<Segment>,
 }
@@ -42,8 +42,8 @@ impl Charges {
     /// Opens a charge at the place of its first event; no usage yet.
     pub(crate) fn open(&mut self, key: ChargeKey, legal_entity: u32, place: Place) -> Option<u32> {
         let segment = self.segments.get(place.segment as usize)?;
-        let position = u32::try_from(self.charges.len()).ok()?;
-        self.charges.push(Charge {
+        let position = u32::try_from(self.all.len()).ok()?;
+        self.all.push(Charge {
             holds: segment.holds,
             day_holds: place.day_holds,
             day: Day::empty(place.date, place.segment),
@@ -76,7 +76,7 @@ impl Charges {
 
     /// The days of a charge, the newest first, the others in no order.
     pub(crate) fn days_of(&self, charge: u32) -> impl Iterator<Item = &Day> {
-        let newest = self.charges.get(charge as usize).map(|charge| &charge.day);
+        let newest = self.all.get(charge as usize).map(|charge| &charge.day);
         std::iter::successors(newest, |day| self.days.get(day.next as usize))
     }
 
@@ -93,7 +93,7 @@ impl Charges {
         in_total: &EventUsage,
         in_day: &EventUsage,
     ) -> Result<Amount, Overflow> {
-        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        let charge = self.all.get(position as usize).ok_or(Overflow)?;
         let aggregation = aggregation(catalog, charge.key.meter);
         let slot = self.find_day(charge, place);
         let before = self.day(charge, slot, place);
@@ -128,11 +128,11 @@ impl Charges {
     ) -> Result<(), Overflow> {
         let Some(segment) = self.segment_at(position, time) else { return Ok(()) };
         let place = Place { segment, date, day_holds: Period::ALWAYS };
-        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        let charge = self.all.get(position as usize).ok_or(Overflow)?;
         let slot = self.find_day(charge, place);
         let mut day = self.day(charge, slot, place);
         day.usage.quantity = day.usage.quantity.checked_sub(1).ok_or(Overflow)?;
-        match (slot, self.charges.get_mut(position as usize)) {
+        match (slot, self.all.get_mut(position as usize)) {
             (DaySlot::Newest, Some(charge)) => charge.day.usage = day.usage,
             (DaySlot::Behind(behind), _) => {
                 if let Some(kept) = self.days.get_mut(behind) {
@@ -142,7 +142,7 @@ impl Charges {
             _ => {}
         }
         let fold = self.fold(catalog, position, None)?;
-        if let Some(charge) = self.charges.get_mut(position as usize) {
+        if let Some(charge) = self.all.get_mut(position as usize) {
             (charge.usage, charge.base, charge.amount) = (fold.usage, fold.base, fold.amount);
         }
         Ok(())
@@ -186,7 +186,7 @@ impl Charges {
     /// Writes a day and the totals that follow from it.
     fn keep(&mut self, position: u32, slot: DaySlot, day: Day, place: Place, fold: Fold) {
         let next_day = u32::try_from(self.days.len()).unwrap_or(NO_DAY);
-        let Some(charge) = self.charges.get_mut(position as usize) else { return };
+        let Some(charge) = self.all.get_mut(position as usize) else { return };
         let is_newest_segment = place.segment == charge.day.segment;
         (charge.usage, charge.base, charge.amount) = (fold.usage, fold.base, fold.amount);
         match slot {
@@ -213,7 +213,7 @@ impl Charges {
 
     /// Makes a place the newest of a charge.
     fn enter(&mut self, position: u32, place: Place, is_newest_segment: bool) {
-        let Some(charge) = self.charges.get_mut(position as usize) else { return };
+        let Some(charge) = self.all.get_mut(position as usize) else { return };
         charge.day_holds = place.day_holds;
         if is_newest_segment {
             return;
@@ -240,7 +240,7 @@ impl Charges {
         let mut fold = Fold::default();
         let last = self.fold_days(catalog, position, &days, &mut fold, |_| Ok(()))?;
         // The totals belong to the newest segment, also before it has usage.
-        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        let charge = self.all.get(position as usize).ok_or(Overflow)?;
         if last != Some(charge.day.segment)
             && let Some(segment) = self.segments.get(charge.day.segment as usize)
         {
@@ -268,7 +268,7 @@ impl Charges {
         fold: &mut Fold,
         mut step: impl FnMut(&FoldStep<'_>) -> Result<(), Overflow>,
     ) -> Result<Option<u32>, Overflow> {
-        let charge = self.charges.get(position as usize).ok_or(Overflow)?;
+        let charge = self.all.get(position as usize).ok_or(Overflow)?;
         let aggregation = aggregation(catalog, charge.key.meter);
         let mut entered: Option<u32> = None;
         for day in days.iter().filter(|day| day.usage.events > 0) {

@@ -4,7 +4,7 @@ use schemas::control_total::{ControlTotal, arrow_schema};
 
 use crate::error::AggregateError;
 use crate::output::Output;
-use crate::parquet_columns::TableWriter;
+use crate::parquet_columns::{Layout, TableWriter};
 
 /// Writes the control totals of a run.
 ///
@@ -12,7 +12,7 @@ use crate::parquet_columns::TableWriter;
 /// [`AggregateError`] when they cannot be written.
 pub fn write_control_totals(output: &Output, totals: &[ControlTotal]) -> Result<(), AggregateError> {
     let name = "control_totals/part-00000.parquet";
-    let mut table = TableWriter::create(output, name, &arrow_schema(), &[], &[])?;
+    let mut table = TableWriter::create(output, name, &arrow_schema(), Layout::default())?;
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     for total in totals {
         table.write(1, |row| {

@@ -16,10 +16,11 @@ use schemas::timestamp::Timestamp;
 
 use crate::control_totals::{ControlTotals, Outcome};
 use crate::dimension_values::DimensionValues;
-use crate::running_totals::{MeteredUsage, RatedEvent, RunningTotals, UsageDetails};
+use crate::running_totals::{MeteredUsage, RatedEvent, RunningTotals, TouchRounds, UsageDetails};
 
-/// Usages whose charges are loaded ahead.
-const TOUCH_AHEAD: usize = 32;
+/// Events whose charges are loaded ahead. Few of them belong to an earlier day or a new charge, and the
+/// misses of those overlap only with one another; the charges of all still fit the caches.
+const TOUCH_AHEAD: usize = 256;
 
 /// The machine and its memory.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub struct Decider {
     /// Per decoder, what its numbers mean.
     decoders: Vec<Numbers>,
     verdicts: Vec<Admit>,
+    rounds: TouchRounds,
 }
 
 /// What the numbers of a decoder are in the whole run.
@@ -129,11 +131,12 @@ impl Decider {
             dedup: Dedup::new(key),
             totals: RunningTotals::new(catalog),
             control: ControlTotals::default(),
-            sources: Interner::new(0),
-            event_types: Interner::new(0),
-            values: DimensionValues::new(dimensions),
+            sources: Interner::new(key.text_seed()),
+            event_types: Interner::new(key.text_seed()),
+            values: DimensionValues::new(dimensions, key.text_seed()),
             decoders: std::iter::repeat_with(numbers).take(decoders).collect(),
             verdicts: Vec::new(),
+            rounds: TouchRounds::default(),
         }
     }
 
@@ -170,7 +173,7 @@ impl Decider {
         let mut event = 0;
         while event < batch.len() {
             let end = (event + TOUCH_AHEAD).min(batch.len());
-            self.touch(batch, event..end);
+            self.touch(&decided.batch, event..end);
             for event in event..end {
                 self.decide_event(
                     &decided.batch,
@@ -193,23 +196,14 @@ impl Decider {
     }
 
     /// Loads the charges of a run of events, so that the misses overlap.
-    fn touch(&self, batch: &EventBatch, events: std::ops::Range<usize>) {
-        let mut aims = [(u32::MAX, UNKNOWN_ACCOUNT, Timestamp::MAX); TOUCH_AHEAD];
-        let first_usage = |event: usize| batch.usages_of(event).start;
-        for (aim, event) in aims.iter_mut().zip(events) {
-            let account = batch.events.account.get(event).copied().unwrap_or(UNKNOWN_ACCOUNT);
-            if account != UNKNOWN_ACCOUNT
-                && let Some(time) = batch.events.time.get(event)
-                && let Some(meter) = batch.usages.meter.get(first_usage(event))
-            {
-                *aim = (self.totals.aim(account, *meter), account, Timestamp::from_micros(*time));
-            }
-        }
-        let charges = aims.iter().fold(0, |sum, (charge, ..)| sum ^ self.totals.touch(*charge));
-        let further = aims.iter().fold(0, |sum, (charge, account, time)| {
-            sum ^ self.totals.touch_further(*charge, *account, *time)
+    fn touch(&mut self, batch: &EventBatch, events: std::ops::Range<usize>) {
+        let usages = events.filter_map(|event| {
+            let account = *batch.events.account.get(event)?;
+            let meter = *batch.usages.meter.get(batch.usages_of(event).start)?;
+            let time = Timestamp::from_micros(*batch.events.time.get(event)?);
+            (account != UNKNOWN_ACCOUNT).then_some((account, meter, time))
         });
-        std::hint::black_box(charges ^ further);
+        self.totals.touch(usages, &mut self.rounds);
     }
 
     fn decide_event(

@@ -9,10 +9,11 @@ pub struct DimensionValues {
 }
 
 impl DimensionValues {
-    /// No texts yet, for a number of dimensions.
+    /// No texts yet, for a number of dimensions. A secret seed keeps senders from choosing texts that
+    /// collide.
     #[must_use]
-    pub fn new(dimensions: usize) -> Self {
-        Self { dimensions: (0..dimensions).map(|_| Interner::new(0)).collect() }
+    pub fn new(dimensions: usize, seed: u64) -> Self {
+        Self { dimensions: (0..dimensions).map(|_| Interner::new(seed)).collect() }
     }
 
     /// The number of a text, new or known.

@@ -1,4 +1,19 @@
-//! x
+//! From usage events that are counted once to amounts that can be posted.
+//!
+//! ```text
+//! decided batches <- decider: dedup, running totals, control totals
+//!        |                          |
+//!   rated usage, quarantine     accruals -> table, events
+//!        |                          |
+//!        +------- output: all of it appears together -------+
+//! ```
+//!
+//! It knows prices through the catalog, and events as columns of batches; it does not know how events
+//! arrive. What is decided depends on the events and their order alone: amounts are differences of a price
+//! function (RATE-1), accruals do not depend on the order (RATE-2) and sum to what was rated, rounded once
+//! (ACCR-1). Every event is in exactly one table (CONS-1), and nothing appears before all of it is written
+//! (EPOCH-1). A failure to write leaves nothing behind.
+
 pub mod accrual_events;
 mod accrual_record;
 pub mod accrual_table;

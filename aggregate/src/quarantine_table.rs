@@ -6,10 +6,10 @@ use schemas::quarantine::{QUARANTINED_BYTES_MAX, QuarantineClass, UnratedReason,
 use crate::decider::DecidedBatch;
 use crate::error::AggregateError;
 use crate::output::Output;
-use crate::parquet_columns::TableWriter;
+use crate::parquet_columns::{Layout, TableWriter};
 
-/// Columns whose values mostly differ.
-const PLAIN: [&str; 3] = ["detail", "bytes", "event_id"];
+/// Details and bytes mostly differ.
+const LAYOUT: Layout<'_> = Layout { plain: &["detail", "bytes"], ids: &["event_id"], sorted_by: &[] };
 
 /// The quarantine of a run, as it is written.
 pub struct QuarantineTable {
@@ -52,7 +52,7 @@ impl QuarantineTable {
     /// [`AggregateError`] when its file cannot be written.
     pub fn create(output: &Output, inputs: Vec<String>) -> Result<Self, AggregateError> {
         let name = "quarantine/part-00000.parquet";
-        let table = TableWriter::create(output, name, &arrow_schema(), &PLAIN, &[])?;
+        let table = TableWriter::create(output, name, &arrow_schema(), LAYOUT)?;
         Ok(Self { table, inputs, totals: QuarantineTotals::default() })
     }
 
@@ -73,7 +73,7 @@ impl QuarantineTable {
             let entry = Entry {
                 class: QuarantineClass::Rejected,
                 reason: reject.reason.code(),
-                detail: &format!("{}: {}", reject.detail, reject.reason.mend()),
+                detail: &reject.explanation(),
                 span: reject.span,
                 length: reject.length,
                 source: attributes.source.as_deref(),

@@ -277,8 +277,8 @@ impl RowGroup {
         Ok(Self {
             rows: 0,
             source: TextColumn::new(column(0))?,
-            event_id: PlainColumn::new(column(1))?,
-            event_uuid: UuidColumn::new(column(2))?,
+            event_id: PlainColumn::ids(column(1))?,
+            event_uuid: UuidColumn::new(column(2), false)?,
             event_time: LongColumn::new(column(3))?,
             meter: TextColumn::new(column(4))?,
             account: TextColumn::new(column(5))?,

@@ -90,6 +90,17 @@ pub struct RunningTotals {
     latest: HashMap<(u32, i32, u32), (String, String)>,
 }
 
+/// The buffers of [`RunningTotals::touch`].
+#[derive(Debug, Default)]
+pub struct TouchRounds {
+    /// The charges that usages would continue, with their account and event time.
+    charges: Vec<(u32, u32, Timestamp)>,
+    /// Days behind the newest, where late usages may belong.
+    days: Vec<u32>,
+    /// Accounts that have no charge yet.
+    accounts: Vec<u32>,
+}
+
 /// What applies to a usage, within its billing period.
 #[derive(Clone, Copy, Debug)]
 struct Applicable {
@@ -123,13 +134,13 @@ impl RunningTotals {
     /// Number of charges.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.charges.charges.len()
+        self.charges.all.len()
     }
 
     /// Are there no charges?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.charges.charges.is_empty()
+        self.charges.all.is_empty()
     }
 
     /// Exact amounts of all charges by currency, in order of their codes.
@@ -137,36 +148,41 @@ impl RunningTotals {
     /// # Errors
     /// [`Overflow`].
     pub fn by_currency(&self) -> Result<Vec<Money>, Overflow> {
-        let amounts = self.charges.charges.iter().map(|charge| (charge.key.line, charge.amount));
+        let amounts = self.charges.all.iter().map(|charge| (charge.key.line, charge.amount));
         sum_by_currency(&self.catalog, amounts)
     }
 
-    /// The charge that rating a usage will look at first. Loading it does not wait for other loads.
-    #[inline]
-    #[must_use]
-    pub fn aim(&self, account: u32, meter: u16) -> u32 {
-        self.newest.get(self.slot(account, meter)).copied().unwrap_or(NO_CHARGE)
-    }
-
-    /// Loads the charge that [`RunningTotals::aim`] gave.
-    #[inline]
-    #[must_use]
-    pub fn touch(&self, charge: u32) -> u64 {
-        self.charges.charges.get(charge as usize).map_or(0, Charge::touch)
-    }
-
-    /// Loads what rating looks at next, after the charge that is touched: the day behind the newest one,
-    /// where a time belongs there, or what the catalog says, where there is no charge yet.
-    #[inline]
-    #[must_use]
-    pub fn touch_further(&self, charge: u32, account: u32, time: Timestamp) -> u64 {
-        match self.charges.charges.get(charge as usize) {
-            None => self.catalog.touch(account),
-            Some(charge) if time < charge.day_holds.start => {
-                self.charges.days.get(charge.day.next as usize).map_or(0, |day| day.usage.events)
-            }
-            Some(_) => 0,
+    /// Loads what rating these usages will look at: for each an account, a meter and an event time.
+    ///
+    /// Every load that needs another to know its place is in a later round, and a round is as long as
+    /// the usages are many, so that its misses overlap.
+    pub fn touch(&self, usages: impl Iterator<Item = (u32, u16, Timestamp)>, rounds: &mut TouchRounds) {
+        let TouchRounds { charges, days, accounts } = rounds;
+        charges.clear();
+        charges.extend(usages.map(|(account, meter, time)| {
+            let charge = self.newest.get(self.slot(account, meter)).copied().unwrap_or(NO_CHARGE);
+            (charge, account, time)
+        }));
+        let mut loaded = 0;
+        for (charge, ..) in charges.iter() {
+            loaded ^= self.charges.all.get(*charge as usize).map_or(0, Charge::touch);
         }
+        days.clear();
+        accounts.clear();
+        for (charge, account, time) in charges.iter() {
+            match self.charges.all.get(*charge as usize) {
+                Some(charge) if *time < charge.day_holds.start => days.push(charge.day.next),
+                Some(_) => {}
+                None => accounts.push(*account),
+            }
+        }
+        for day in days.iter() {
+            loaded ^= self.charges.days.get(*day as usize).map_or(0, |day| day.usage.events);
+        }
+        for account in accounts.iter() {
+            loaded ^= self.catalog.touch(*account);
+        }
+        std::hint::black_box(loaded);
     }
 
     #[inline]
@@ -186,7 +202,7 @@ impl RunningTotals {
     ) -> Result<RatedEvent, UnratedReason> {
         let slot = self.slot(usage.account, usage.meter);
         let newest = self.newest.get(slot).copied().unwrap_or(NO_CHARGE);
-        if let Some(charge) = self.charges.charges.get_mut(newest as usize)
+        if let Some(charge) = self.charges.all.get_mut(newest as usize)
             && charge.holds.contains(usage.time)
             && let Some(rate) = self.catalog.rates().get(charge.rate as usize)
             && rate.group.is_empty()
@@ -209,7 +225,7 @@ impl RunningTotals {
     #[inline(never)]
     fn rate_other_day(&mut self, usage: &MeteredUsage<'_>, newest: u32) -> Result<RatedEvent, UnratedReason> {
         let Self { catalog, charges, service_days, .. } = self;
-        let charge = charges.charges.get(newest as usize).ok_or(UnratedReason::AmountOverflow)?;
+        let charge = charges.all.get(newest as usize).ok_or(UnratedReason::AmountOverflow)?;
         let rate = catalog.rates().get(charge.rate as usize).ok_or(UnratedReason::NoRate)?;
         let day = service_days.of(catalog, charge.legal_entity, usage.time);
         let place = Place {
@@ -236,7 +252,7 @@ impl RunningTotals {
         newest: u32,
     ) -> Result<RatedEvent, UnratedReason> {
         let catalog = Arc::clone(&self.catalog);
-        let applicable = match self.charges.charges.get(newest as usize) {
+        let applicable = match self.charges.all.get(newest as usize) {
             Some(charge) if charge.holds.contains(usage.time) => self.applicable_like(charge),
             _ => applicable(&catalog, usage)?,
         };
@@ -260,14 +276,13 @@ impl RunningTotals {
         let day = self.service_days.of(&catalog, applicable.legal_entity, usage.time);
         let day_holds = day.holds.intersection(&applicable.holds);
         let place = Place { segment, date: day.date.days(), day_holds };
-        let position = match known {
-            Some(position) => position,
-            None => {
-                let position = self.charges.open(key, applicable.legal_entity, place);
-                let position = position.ok_or(UnratedReason::AmountOverflow)?;
-                self.by_key.insert(key, position);
-                position
-            }
+        let position = if let Some(position) = known {
+            position
+        } else {
+            let position = self.charges.open(key, applicable.legal_entity, place);
+            let position = position.ok_or(UnratedReason::AmountOverflow)?;
+            self.by_key.insert(key, position);
+            position
         };
         if let Some(newest) = self.newest.get_mut(slot) {
             *newest = position;
@@ -379,12 +394,12 @@ impl RunningTotals {
             Some(earliest) => {
                 let earliest = Timestamp::from_micros(earliest);
                 let before =
-                    self.charges.charges.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
+                    self.charges.all.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
                 let day = self.service_days.of(catalog, self.entity_of(position), earliest);
                 self.charges.add(catalog, position, place, time, &known, &new)?;
                 self.charges.move_distinct_value(catalog, position, day.date.days(), earliest)?;
                 let after =
-                    self.charges.charges.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
+                    self.charges.all.get(position as usize).map_or(Amount::ZERO, |charge| charge.amount);
                 after.checked_sub(before).map_err(|_| Overflow)?
             }
         };
@@ -394,7 +409,7 @@ impl RunningTotals {
     }
 
     fn entity_of(&self, position: u32) -> u32 {
-        self.charges.charges.get(position as usize).map_or(0, |charge| charge.legal_entity)
+        self.charges.all.get(position as usize).map_or(0, |charge| charge.legal_entity)
     }
 
     /// The latest event counts, by event time, then by id, then by source.
@@ -416,9 +431,14 @@ impl RunningTotals {
             (Some(last), Some(latest)) => (time, &identity) > (last, latest),
             _ => true,
         };
-        let charge = self.charges.charges.get(position as usize).ok_or(Overflow)?;
-        let is_latest =
-            is_latest_of_day && (place.segment != charge.day.segment || place.date >= charge.day.date);
+        let charge = self.charges.all.get(position as usize).ok_or(Overflow)?;
+        // The newest day has no events where those that opened the charge could not be priced.
+        let is_later = |day: &crate::charge::Day| {
+            day.segment == place.segment && day.date > place.date && day.usage.events > 0
+        };
+        let is_last_day = place.date >= charge.day.date
+            || (charge.day.usage.events == 0 && !self.charges.days_of(position).any(is_later));
+        let is_latest = is_latest_of_day && (place.segment != charge.day.segment || is_last_day);
         let in_total = EventUsage { is_latest, ..event };
         let in_day = EventUsage { is_latest: is_latest_of_day, ..event };
         let amount = self.charges.add(catalog, position, place, time, &in_total, &in_day)?;

@@ -9,12 +9,12 @@ use schemas::period::Period;
 use schemas::timestamp::{MICROS_PER_DAY, Timestamp};
 
 /// Days kept for each legal entity.
-const KEPT: usize = 32;
+const KEPT: u8 = 32;
 
 /// The days found last, by legal entity.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceDays {
-    entities: Vec<[ServiceDay; KEPT]>,
+    entities: Vec<[ServiceDay; KEPT as usize]>,
 }
 
 /// A calendar day, and when it begins and ends.
@@ -31,13 +31,13 @@ const NO_DAY: ServiceDay =
 impl ServiceDays {
     /// No days yet, for the legal entities of a catalog.
     pub(crate) fn new(catalog: &Catalog) -> Self {
-        Self { entities: vec![[NO_DAY; KEPT]; catalog.legal_entities().len()] }
+        Self { entities: vec![[NO_DAY; KEPT as usize]; catalog.legal_entities().len()] }
     }
 
     /// The day a time falls in for a legal entity, given by its position.
     #[inline]
     pub(crate) fn of(&mut self, catalog: &Catalog, legal_entity: u32, time: Timestamp) -> ServiceDay {
-        let place = time.micros().div_euclid(MICROS_PER_DAY).rem_euclid(KEPT as i64);
+        let place = time.micros().div_euclid(MICROS_PER_DAY).rem_euclid(KEPT.into());
         let kept = usize::try_from(place)
             .ok()
             .and_then(|place| self.entities.get_mut(legal_entity as usize)?.get_mut(place));

@@ -5,10 +5,10 @@ use schemas::decimal::Decimal;
 use schemas::printable::printable;
 use schemas::quarantine::RejectReason;
 use schemas::time_zone::TimeZone;
-use schemas::timestamp::Timestamp;
-use schemas::usage_event::SPECVERSION;
+use schemas::timestamp::{Timestamp, TimestampError};
+use schemas::usage_event::{EVENT_TIME_END, EVENT_TIME_MIN, SPECVERSION};
 
-use crate::decoder::{DecoderState, span};
+use crate::decoder::{DecoderState, number_fault, shortened, span, too_large};
 use crate::event_batch::EventBatch;
 use crate::event_parser::{ParsedEvent, Token};
 use crate::json::{Fault, canonical_number, number};
@@ -16,7 +16,7 @@ use crate::key_tree::Attribute;
 use crate::keyed_hash::{ValueKind, leaf, seeded};
 use crate::metering::{MeteringPlan, Slot};
 use crate::scan::PADDING;
-use crate::split::RowSplitter;
+use crate::split::{RowSplitter, line_ends};
 
 /// Most names of columns in a message.
 const NAMES_SHOWN_MAX: usize = 50;
@@ -223,20 +223,21 @@ impl CsvColumns {
             let Some(text) = at(property.column) else { continue };
             let bytes = text.as_bytes();
             let is_number = number(bytes, 0).is_ok_and(|number| number.end == bytes.len());
-            let (kind, canonical) = if is_number {
-                (ValueKind::Number, canonical_number(bytes))
-            } else {
-                (ValueKind::Text, bytes.to_vec())
+            let canonical = is_number.then(|| canonical_number(bytes));
+            let (kind, content) = match &canonical {
+                Some(canonical) => (ValueKind::Number, canonical.as_slice()),
+                None => (ValueKind::Text, bytes),
             };
-            let token = event.keep_text(&canonical);
+            // What looks like a number may be a version or a code, so meters read what is written.
+            let token = event.keep_text(bytes);
             if let Some(slot) = property.slot {
                 event.set_slot(slot, token);
             }
-            let content = leaf(seeded(seeds.data, property.name.as_bytes()), kind, &canonical);
+            let content = leaf(seeded(seeds.data, property.name.as_bytes()), kind, content);
             event.content = event.content.wrapping_add(content);
         }
         let time = match at(self.time) {
-            Some(text) => Some(self.time(text)?.to_string()),
+            Some(text) => Some(within_range(self.time(text)?, text)?.to_string()),
             None => None,
         };
         attribute(event, Attribute::Time, "time", time);
@@ -251,18 +252,29 @@ impl CsvColumns {
                 EpochUnit::Microseconds => 0,
             };
             let micros = Decimal::parse_scaled(text.as_bytes(), decimals)
-                .map_err(|error| error.to_string())
+                .map_err(number_fault)
                 .and_then(|micros| i64::try_from(micros).map_err(|_| "too large".to_owned()));
-            return micros
-                .map(Timestamp::from_micros)
-                .map_err(|error| Fault::of(RejectReason::BadTime, format!("time is {text:?}, {error}")));
+            return micros.map(Timestamp::from_micros).map_err(|error| bad_time(text, &error));
         }
         let parsed = match (&self.timezone, Timestamp::parse_local_as_utc(text.as_bytes())) {
             (Some(zone), Ok(local)) => Ok(zone.from_local(local)),
             _ => text.parse(),
         };
-        parsed.map_err(|error| Fault::of(RejectReason::BadTime, format!("time is {text:?}, {error}")))
+        parsed.map_err(|error: TimestampError| bad_time(text, &error.to_string()))
     }
+}
+
+/// A time that can be an event's: others have years that no text of a time can hold.
+fn within_range(time: Timestamp, text: &str) -> Result<Timestamp, Box<Fault>> {
+    if time < EVENT_TIME_MIN || time >= EVENT_TIME_END {
+        let detail = format!("time is {:?}", shortened(text));
+        return Err(Fault::of(RejectReason::TimeOutOfRange, detail));
+    }
+    Ok(time)
+}
+
+fn bad_time(text: &str, error: &str) -> Box<Fault> {
+    Fault::of(RejectReason::BadTime, format!("time is {:?}, {error}", shortened(text)))
 }
 
 /// Seeds of the content hash, the same as for JSON.
@@ -298,34 +310,35 @@ pub(crate) fn decode(
         .delimiter(columns.delimiter)
         .from_reader(content);
     let mut row = csv::ByteRecord::new();
+    let (mut lines, mut counted) = (0, 0);
     loop {
-        let (start, line) = (reader.position().byte(), reader.position().line());
+        let start = reader.position().byte();
         // The reader is over a slice in memory, and rows of any length and bytes are allowed.
         if !reader.read_byte_record(&mut row).unwrap_or(false) {
             return;
         }
-        let start = row.position().map_or(start, csv::Position::byte);
-        let mut line = row.position().map_or(line, csv::Position::line);
         batch.received += 1;
         let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-        let mut start = place(start);
+        let mut start = place(row.position().map_or(start, csv::Position::byte));
         // A row is said to begin where the one before ended: at the line feed of its CR LF, or at empty lines.
-        while let Some(byte @ (b'\n' | b'\r')) = content.get(start) {
-            line += u64::from(*byte == b'\n');
+        while let Some(b'\n' | b'\r') = content.get(start) {
             start += 1;
         }
         let mut end = place(reader.position().byte());
         while end > start && matches!(content.get(end - 1), Some(b'\n' | b'\r')) {
             end -= 1;
         }
-        let span = span(start, end, u32::try_from(line - 1).unwrap_or(u32::MAX));
+        lines += line_ends(content.get(counted..start).unwrap_or_default());
+        counted = start;
+        let span = span(start, end, u32::try_from(lines).unwrap_or(u32::MAX));
         let fields: Result<Vec<&str>, _> = row.iter().map(std::str::from_utf8).collect();
-        let line = batch.origin.line + line - 1;
-        let filled = match &fields {
-            Ok(fields) => columns.fill(&seeds, &mut decoder.parser.event, fields, line),
-            Err(_) => {
+        let line = batch.origin.line + lines;
+        let filled = match (too_large(content.get(start..end)), &fields) {
+            (None, Ok(fields)) => columns.fill(&seeds, &mut decoder.parser.event, fields, line),
+            (fault, _) => {
                 decoder.parser.event.clear();
-                Err(Fault::of(RejectReason::InvalidUtf8, "the bytes are not UTF-8".to_owned()))
+                let no_utf8 = || Fault::of(RejectReason::InvalidUtf8, "the bytes are not UTF-8".to_owned());
+                Err(fault.unwrap_or_else(no_utf8))
             }
         };
         decoder.accept_or_reject(plan, bytes, span, filled, batch);
@@ -392,6 +405,25 @@ mod tests {
                 .map(|(line, account)| (format!("usage.csv:{line}"), (*account).to_owned()))
                 .collect();
             assert_eq!(events.collect::<Vec<_>>(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_refused_says_what_is_wrong_and_how_to_mend_it() {
+        let times =
+            "write times as 2026-10-31T23:59:59Z or 2026-10-31T23:59:59+01:00, in CSV as the mapping says";
+        let long = "9".repeat(80);
+        let cases = [
+            (
+                "2026-10-01 00:00:00,a,b".to_owned(),
+                "the row has 3 fields, the header 2: give every row as many fields as the header has"
+                    .to_owned(),
+            ),
+            ("yesterday,a".to_owned(), format!("time is \"yesterday\", not an RFC 3339 time: {times}")),
+            (format!("{long},a"), format!("time is \"{}…\", not an RFC 3339 time: {times}", "9".repeat(60))),
+        ];
+        for (row, expected) in cases {
+            assert_eq!(decode(&row).rejects[0].explanation(), expected, "{row}");
         }
     }
 }

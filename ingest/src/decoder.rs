@@ -1,26 +1,29 @@
 //! Makes columns of records: each is parsed, validated and read by the meters of its type, or
 //! refused with a reason. Decoders run in parallel and share nothing but the plan and the accounts.
 
+mod accounts;
+mod usages;
+
 use std::sync::Arc;
 
-use schemas::decimal::{Decimal, DecimalError, power_of_ten};
-use schemas::id::{ID_BYTES_MAX, check_id};
-use schemas::money::AMOUNT_SCALE;
+use schemas::decimal::DecimalError;
+use schemas::id::{ID_BYTES_MAX, IdError, check_id};
 use schemas::quarantine::RejectReason;
 use schemas::timestamp::{Timestamp, TimestampError};
-use schemas::usage_event::{EVENT_TIME_END, EVENT_TIME_MIN, SPECVERSION};
+use schemas::usage_event::{EVENT_BYTES_MAX, EVENT_TIME_END, EVENT_TIME_MIN, SPECVERSION};
+
+use accounts::find_accounts;
 
 use crate::csv_rows::CsvColumns;
-use crate::event_batch::{
-    EventBatch, EventColumns, NO_VALUE, ReadAttributes, Reject, Span, TextRange, UNKNOWN_ACCOUNT,
-};
+use crate::event_batch::{EventBatch, ReadAttributes, Reject, Span, TextRange};
 use crate::event_parser::{EventParser, ParsedEvent, Token, TokenKind, token};
 use crate::event_time::EventTimeReader;
-use crate::interner::{Aim, Interned, Interner};
-use crate::json::{Fault, canonical_number, skip_space};
+use crate::interner::Interner;
+use crate::json::{Fault, skip_space};
 use crate::key_tree::Attribute;
 use crate::keyed_hash::{HashKey, IdentityKey, ValueKind, leaf};
-use crate::metering::{EventPricePlan, EventTypePlan, MeterPlan, MeterValue, MeteringPlan, PropertyTest};
+use crate::metering::MeteringPlan;
+use crate::scan::PADDING;
 use crate::uuid::parse_uuid;
 
 /// How the records of a batch lie in its bytes.
@@ -109,13 +112,15 @@ impl Decoder {
 
 impl DecoderState {
     fn lines(&mut self, plan: &MeteringPlan, bytes: &[u8], is_utf8: bool, batch: &mut EventBatch) {
-        let content = bytes.get(..bytes.len().saturating_sub(crate::scan::PADDING)).unwrap_or_default();
+        let content = bytes.get(..bytes.len().saturating_sub(PADDING)).unwrap_or_default();
         let mut start = 0;
         let ends = memchr::memchr_iter(b'\n', content).chain(std::iter::once(content.len()));
         for (line, end) in (0u32..).zip(ends) {
             let span = span(start, end, line);
             start = end + 1;
-            if span.length > 0 && skip_space(bytes, span.start as usize) < end {
+            // To the end of the line and no further: a file of blank lines is read once, not once a line.
+            let is_blank = |line: &[u8]| line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
+            if !bytes.get(span.start as usize..end).is_none_or(is_blank) {
                 self.record(plan, bytes, span, is_utf8, batch);
             }
         }
@@ -132,22 +137,49 @@ impl DecoderState {
     ) {
         batch.received += 1;
         let (start, end) = (span.start as usize, (span.start + span.length) as usize);
-        if !is_utf8 && simdutf8::basic::from_utf8(bytes.get(start..end).unwrap_or_default()).is_err() {
+        if let Some(fault) = too_large(bytes.get(start..end)) {
             self.parser.event.clear();
-            let fault = Fault::at(RejectReason::InvalidUtf8, "the bytes are not UTF-8", start);
-            self.reject(bytes, span, fault, batch);
+            self.reject(bytes, span, *fault, batch);
+            return;
+        }
+        if !is_utf8 && let Err(error) = simdutf8::compat::from_utf8(bytes.get(start..end).unwrap_or_default())
+        {
+            self.parser.event.clear();
+            let at = start + error.valid_up_to();
+            let fault = Fault::at(RejectReason::InvalidUtf8, "the bytes are not UTF-8", at);
+            self.reject(bytes, span, *fault, batch);
             return;
         }
         let parsed = self.parser.parse(plan, bytes, start).and_then(|after| {
             let after = skip_space(bytes, after);
             if after < end { Err(Fault::malformed("something follows the event", after)) } else { Ok(after) }
         });
-        // White space of JSON includes line ends: a value may not reach into the next line.
-        let parsed = parsed.and_then(|after| {
-            let within = bytes.get(end..after).is_none_or(|rest| rest.iter().all(u8::is_ascii_whitespace));
-            if within { Ok(()) } else { Err(Fault::malformed("the event does not end with its line", end)) }
-        });
+        // White space of JSON includes line ends: a value may not reach into the next line, and what is
+        // there is none of its faults.
+        let is_cut_short = match &parsed {
+            Ok(after) => !bytes.get(end..*after).unwrap_or_default().iter().all(u8::is_ascii_whitespace),
+            Err(fault) => fault.at.is_some_and(|at| at >= end),
+        };
+        if is_cut_short {
+            self.reject_cut_short(plan, bytes, span, batch);
+            return;
+        }
+        let parsed = parsed.map(|_| ());
         self.accept_or_reject(plan, bytes, span, parsed, batch);
+    }
+
+    /// Refuses a record that ends before its event does, read again without what follows it.
+    #[cold]
+    fn reject_cut_short(&mut self, plan: &MeteringPlan, bytes: &[u8], span: Span, batch: &mut EventBatch) {
+        let record = bytes.get(span.start as usize..).and_then(|rest| rest.get(..span.length as usize));
+        let record = record.unwrap_or_default();
+        let alone = [record, &[0; PADDING]].concat();
+        let _ = self.parser.parse(plan, &alone, 0);
+        let fault = Fault::malformed("the record ends before the event does", record.len());
+        self.reject(&alone, Span { start: 0, ..span }, *fault, batch);
+        if let Some(reject) = batch.rejects.last_mut() {
+            reject.span = span;
+        }
     }
 
     /// Adds the parsed event to the columns, or what is wrong with it to the rejects.
@@ -165,7 +197,7 @@ impl DecoderState {
             batch.usages.measure.truncate(usages);
             batch.usages.event_price.truncate(usages);
             batch.usages.dimensions.iter_mut().for_each(|column| column.truncate(usages));
-            self.reject(bytes, span, fault, batch);
+            self.reject(bytes, span, *fault, batch);
         }
     }
 
@@ -183,7 +215,7 @@ impl DecoderState {
         if !is_text || event.bytes(bytes, specversion) != SPECVERSION.as_bytes() {
             return Err(Fault::of(
                 RejectReason::UnsupportedSpecversion,
-                format!("specversion is {}, not \"1.0\"", self.show(bytes, specversion)),
+                format!("specversion is {}", self.show(bytes, specversion)),
             ));
         }
         let id = self.required(bytes, Attribute::Id, "id", RejectReason::MissingId)?;
@@ -223,13 +255,11 @@ impl DecoderState {
         let time = self.time(bytes, time)?;
         let event = &self.parser.event;
         let sampledrate = event.attribute(Attribute::Sampledrate);
-        if sampledrate.kind != TokenKind::Absent && event.bytes(bytes, sampledrate) != b"1" {
+        let is_sampled = !matches!(sampledrate.kind, TokenKind::Absent | TokenKind::Null);
+        if is_sampled && event.bytes(bytes, sampledrate) != b"1" {
             return Err(Fault::of(
                 RejectReason::SampledTelemetry,
-                format!(
-                    "sampledrate is {}: only every so many events were sent",
-                    self.show(bytes, sampledrate)
-                ),
+                format!("sampledrate is {}", self.show(bytes, sampledrate)),
             ));
         }
 
@@ -280,10 +310,32 @@ impl DecoderState {
                 Fault::of(missing, format!("the event has no {name}"))
             }
             TokenKind::Number | TokenKind::Bool | TokenKind::Container => {
-                let detail = format!("{name} is {}, not text", self.show(bytes, token));
-                Fault::of(RejectReason::InvalidAttribute, detail)
+                self.missing().unwrap_or_else(|| {
+                    let detail = format!("{name} is {}", self.show(bytes, token));
+                    Fault::of(RejectReason::InvalidAttribute, detail)
+                })
             }
         }
+    }
+
+    /// The first attribute that is not there: a fault that goes before one that is no text.
+    #[cold]
+    fn missing(&self) -> Option<Box<Fault>> {
+        let required = [
+            (Attribute::Id, "id", RejectReason::MissingId),
+            (Attribute::Source, "source", RejectReason::MissingSource),
+            (Attribute::Type, "type", RejectReason::MissingType),
+            (Attribute::Subject, "subject", RejectReason::MissingSubject),
+            (Attribute::Time, "time", RejectReason::MissingTime),
+        ];
+        let is_missing = |attribute| {
+            let token = self.parser.event.attribute(attribute);
+            let is_text = matches!(token.kind, TokenKind::Text | TokenKind::UnescapedText);
+            let is_empty = is_text && token.start == token.end && attribute != Attribute::Time;
+            is_empty || matches!(token.kind, TokenKind::Absent | TokenKind::Null)
+        };
+        let (_, name, reason) = required.into_iter().find(|(attribute, ..)| is_missing(*attribute))?;
+        Some(Fault::of(reason, format!("the event has no {name}")))
     }
 
     #[inline]
@@ -296,7 +348,7 @@ impl DecoderState {
             Err(error) => return Err(self.bad_time(bytes, token, error)),
         };
         if time < EVENT_TIME_MIN || time >= EVENT_TIME_END {
-            let detail = format!("time is {time}, outside 1970 to 2099");
+            let detail = format!("time is {time}");
             return Err(Fault::of(RejectReason::TimeOutOfRange, detail));
         }
         Ok(time)
@@ -307,213 +359,20 @@ impl DecoderState {
         Fault::of(RejectReason::BadTime, format!("time is {}, {error}", self.show(bytes, token)))
     }
 
-    /// Adds the usages of the event under the meters of its type.
-    #[inline]
-    fn meter(
-        &mut self,
-        plan: &MeteringPlan,
-        bytes: &[u8],
-        type_plan: &EventTypePlan,
-        batch: &mut EventBatch,
-    ) -> Result<(), Box<Fault>> {
-        for meter in &type_plan.meters {
-            if !self.passes(bytes, meter) {
-                continue;
-            }
-            let Some(measure) = self.measure(plan, bytes, meter)? else { continue };
-            let price = meter.event_price.map(|price| self.event_price(plan, bytes, price)).transpose()?;
-            for (dimension, slot) in meter.dimensions.iter().enumerate() {
-                let number = match slot {
-                    Some(slot) => self.dimension(plan, bytes, dimension, *slot, batch)?,
-                    None => NO_VALUE,
-                };
-                if let Some(column) = batch.usages.dimensions.get_mut(dimension) {
-                    column.push(number);
-                }
-            }
-            batch.usages.meter.push(meter.meter);
-            batch.usages.measure.push(measure);
-            batch.usages.event_price.push(price.unwrap_or(0));
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn passes(&self, bytes: &[u8], meter: &MeterPlan) -> bool {
-        let holds = |test: &PropertyTest| {
-            let token = self.parser.event.slot(test.slot);
-            let text = self.parser.event.bytes(bytes, token);
-            let is_scalar = !matches!(token.kind, TokenKind::Absent | TokenKind::Null | TokenKind::Container);
-            is_scalar && test.values.iter().any(|value| value == text)
-        };
-        meter.include.iter().all(holds) && !meter.exclude.iter().any(|entry| entry.iter().all(holds))
-    }
-
-    /// The value a meter reads; `None` where the event is no usage of it.
-    #[inline]
-    fn measure(
-        &self,
-        plan: &MeteringPlan,
-        bytes: &[u8],
-        meter: &MeterPlan,
-    ) -> Result<Option<i128>, Box<Fault>> {
-        let (slot, number) = match meter.value {
-            MeterValue::One => return Ok(Some(1)),
-            MeterValue::Number { slot, decimals, allow_negative, limit } => {
-                (slot, Some((decimals, allow_negative, limit)))
-            }
-            MeterValue::Distinct { slot } => (slot, None),
-        };
-        let event = &self.parser.event;
-        let token = event.slot(slot);
-        let text = event.bytes(bytes, token);
-        let path = || plan.path(slot);
-        let Some((decimals, allow_negative, limit)) = number else {
-            let canonical;
-            let text = match token.kind {
-                TokenKind::Absent | TokenKind::Null if meter.ignore_if_missing => return Ok(None),
-                TokenKind::Absent | TokenKind::Null | TokenKind::Container => {
-                    let detail = format!("{} is {}, not a value", path(), self.show(bytes, token));
-                    return Err(Fault::of(RejectReason::MissingQuantity, detail));
-                }
-                TokenKind::Number => {
-                    canonical = canonical_number(text);
-                    &canonical
-                }
-                TokenKind::Bool | TokenKind::Text | TokenKind::UnescapedText => text,
-            };
-            return Ok(Some(self.value_key.text(text).cast_signed()));
-        };
-        let reason = match token.kind {
-            TokenKind::Number | TokenKind::Text | TokenKind::UnescapedText => {
-                match Decimal::parse_scaled(text, decimals) {
-                    Ok(value) if value < 0 && !allow_negative => RejectReason::NegativeQuantity,
-                    Ok(value) if value.abs() >= limit => RejectReason::QuantityOutOfRange,
-                    Ok(value) => return Ok(Some(value)),
-                    Err(DecimalError::NotANumber) => RejectReason::NonNumericQuantity,
-                    Err(DecimalError::TooLong) => RejectReason::NumberTooLong,
-                    Err(DecimalError::TooPrecise(_)) => RejectReason::QuantityTooPrecise,
-                    Err(DecimalError::OutOfRange) => RejectReason::QuantityOutOfRange,
-                }
-            }
-            TokenKind::Absent if meter.ignore_if_missing => return Ok(None),
-            TokenKind::Absent => RejectReason::MissingQuantity,
-            TokenKind::Null if meter.ignore_if_missing => return Ok(None),
-            TokenKind::Bool | TokenKind::Null | TokenKind::Container => RejectReason::NonNumericQuantity,
-        };
-        let shown = self.show(bytes, token);
-        let path = path();
-        let detail = match reason {
-            RejectReason::NegativeQuantity => format!("{path} is {shown}, below zero"),
-            RejectReason::QuantityOutOfRange => {
-                format!("{path} is {shown}, more than 20 digits before the point")
-            }
-            RejectReason::QuantityTooPrecise => {
-                format!("{path} is {shown}, finer than the {decimals} decimal places of its meter")
-            }
-            RejectReason::NumberTooLong => format!("{path} has more than 64 digits"),
-            RejectReason::MissingQuantity => format!("the event has no {path}"),
-            _ => format!("{path} is {shown}, not a number"),
-        };
-        Err(Fault::of(reason, detail))
-    }
-
-    /// The price or amount in the event, as a count of `10^-18`.
-    fn event_price(
-        &self,
-        plan: &MeteringPlan,
-        bytes: &[u8],
-        price: EventPricePlan,
-    ) -> Result<i128, Box<Fault>> {
-        let token = self.parser.event.slot(price.slot);
-        let is_number = matches!(token.kind, TokenKind::Number | TokenKind::Text | TokenKind::UnescapedText);
-        let number = if is_number {
-            Decimal::parse_scaled(self.parser.event.bytes(bytes, token), price.decimals)
-        } else {
-            Err(DecimalError::NotANumber)
-        };
-        let factor = power_of_ten(AMOUNT_SCALE.saturating_sub(price.decimals)).unwrap_or(1);
-        let units = number.and_then(|units| units.checked_mul(factor).ok_or(DecimalError::OutOfRange));
-        units.map_err(|error| {
-            let path = plan.path(price.slot);
-            Fault::of(
-                RejectReason::InvalidEventPrice,
-                format!("{path} is {}, {error}", self.show(bytes, token)),
-            )
-        })
-    }
-
-    /// The value of a dimension, as a number.
-    #[inline]
-    fn dimension(
-        &mut self,
-        plan: &MeteringPlan,
-        bytes: &[u8],
-        dimension: usize,
-        slot: u16,
-        batch: &mut EventBatch,
-    ) -> Result<u32, Box<Fault>> {
-        let token = self.parser.event.slot(slot);
-        let (start, end) = (token.start as usize, token.end as usize);
-        let Some(interner) = self.dimensions.get_mut(dimension) else { return Ok(NO_VALUE) };
-        if token.kind == TokenKind::Text && end - start <= ID_BYTES_MAX {
-            if let Some(number) = interner.find_at(bytes, start, end) {
-                return Ok(number);
-            }
-        }
-        self.other_dimension(plan, bytes, dimension, slot, batch)
-    }
-
-    /// The value of a dimension that is no text, or new.
-    #[cold]
-    fn other_dimension(
-        &mut self,
-        plan: &MeteringPlan,
-        bytes: &[u8],
-        dimension: usize,
-        slot: u16,
-        batch: &mut EventBatch,
-    ) -> Result<u32, Box<Fault>> {
-        let token = self.parser.event.slot(slot);
-        let text = self.parser.event.bytes(bytes, token);
-        let text = match token.kind {
-            TokenKind::Absent | TokenKind::Null => return Ok(NO_VALUE),
-            TokenKind::Text | TokenKind::UnescapedText | TokenKind::Bool if text.len() <= ID_BYTES_MAX => {
-                text.to_vec()
-            }
-            TokenKind::Number => canonical_number(text),
-            _ => {
-                let path = plan.path(slot);
-                let detail = format!("{path} is {}, not a short text", self.show(bytes, token));
-                return Err(Fault::of(RejectReason::InvalidDimension, detail));
-            }
-        };
-        let Some(interner) = self.dimensions.get_mut(dimension) else { return Ok(NO_VALUE) };
-        let interned = interner.intern(&text);
-        if let Interned::New(_) = interned
-            && let Some(texts) = batch.new_texts.dimensions.get_mut(dimension)
-        {
-            texts.push(String::from_utf8_lossy(&text).into());
-        }
-        Ok(interned.number())
-    }
-
     /// A value as an error message shows it, cut where it is long.
     #[cold]
     fn show(&self, bytes: &[u8], token: Token) -> String {
-        let text = String::from_utf8_lossy(self.parser.event.bytes(bytes, token));
-        let shown: String = text.chars().take(60).collect();
-        let cut = if shown.len() < text.len() { "…" } else { "" };
+        let shown = shortened(&String::from_utf8_lossy(self.parser.event.bytes(bytes, token)));
         match token.kind {
             TokenKind::Absent => "missing".to_owned(),
             TokenKind::Container => "an object or a list".to_owned(),
-            TokenKind::Text | TokenKind::UnescapedText => format!("{:?}", shown + cut),
-            TokenKind::Number | TokenKind::Bool | TokenKind::Null => shown + cut,
+            TokenKind::Text | TokenKind::UnescapedText => format!("{shown:?}"),
+            TokenKind::Number | TokenKind::Bool | TokenKind::Null => shown,
         }
     }
 
     #[cold]
-    fn reject(&mut self, bytes: &[u8], span: Span, fault: Box<Fault>, batch: &mut EventBatch) {
+    fn reject(&mut self, bytes: &[u8], span: Span, fault: Fault, batch: &mut EventBatch) {
         let event = &self.parser.event;
         let read = |attribute| {
             let token = event.attribute(attribute);
@@ -545,6 +404,14 @@ impl DecoderState {
     }
 }
 
+/// The fault of a record that is too large, white space around it left out.
+#[inline]
+pub(crate) fn too_large(record: Option<&[u8]>) -> Option<Box<Fault>> {
+    let length = record.filter(|record| record.len() > EVENT_BYTES_MAX)?.trim_ascii().len();
+    let detail = || format!("the record has {length} bytes");
+    (length > EVENT_BYTES_MAX).then(|| Fault::of(RejectReason::EventTooLarge, detail()))
+}
+
 pub(crate) fn span(start: usize, end: usize, line: u32) -> Span {
     let whole = token(TokenKind::Text, start, end);
     Span { start: whole.start, length: whole.end - whole.start, line }
@@ -561,7 +428,31 @@ const fn text_range(token: Token) -> TextRange {
 #[cold]
 fn check_attribute(name: &str, text: &[u8]) -> Result<(), Box<Fault>> {
     let text = std::str::from_utf8(text).unwrap_or_default();
-    check_id(text).map_err(|error| Fault::of(RejectReason::InvalidAttribute, format!("{name} is {error}")))
+    check_id(text).map_err(|error| {
+        let detail = match error {
+            IdError::Empty => format!("{name} is empty"),
+            IdError::TooLong => format!("{name} has {} bytes", text.len()),
+            IdError::ControlCharacter => format!("{name} holds a forbidden character"),
+        };
+        Fault::of(RejectReason::InvalidAttribute, detail)
+    })
+}
+
+/// A text as an error message shows it, cut where it is long.
+pub(crate) fn shortened(text: &str) -> String {
+    let shown: String = text.chars().take(60).collect();
+    let cut = if shown.len() < text.len() { "…" } else { "" };
+    shown + cut
+}
+
+/// What is wrong with a number, as it follows the number.
+pub(crate) fn number_fault(error: DecimalError) -> String {
+    match error {
+        DecimalError::NotANumber => "not a number".to_owned(),
+        DecimalError::TooLong => "with more than 64 digits".to_owned(),
+        DecimalError::TooPrecise(places) => format!("with more than {places} decimal places"),
+        DecimalError::OutOfRange => "too large".to_owned(),
+    }
 }
 
 /// Nothing but printable ASCII, and not too long?
@@ -589,31 +480,4 @@ fn intern_attribute(
     check_attribute(name, text)?;
     on_new(std::str::from_utf8(text).unwrap_or_default());
     Ok(interner.intern(text).number())
-}
-
-/// Accounts looked up with their slots loaded ahead.
-const TOUCH_AHEAD: usize = 32;
-
-/// Fills the account column from the subjects. A large catalog makes every look-up a cache miss;
-/// done for many events at a time the misses overlap.
-fn find_accounts(accounts: &Interner, bytes: &[u8], unescaped: &[u8], events: &mut EventColumns) {
-    let place = |subject: &TextRange| {
-        let start = subject.start as usize;
-        (if subject.unescaped { unescaped } else { bytes }, start, start + subject.length as usize)
-    };
-    let mut aims = [Aim::default(); TOUCH_AHEAD];
-    let mut numbers = [0; TOUCH_AHEAD];
-    for subjects in events.subject.chunks(TOUCH_AHEAD) {
-        for ((aim, number), subject) in aims.iter_mut().zip(&mut numbers).zip(subjects) {
-            let (buffer, start, end) = place(subject);
-            *aim = accounts.aim(buffer, start, end);
-            *number = accounts.touch(*aim);
-        }
-        let texts = numbers.iter().fold(0, |sum, number| sum ^ accounts.touch_text(*number));
-        std::hint::black_box(texts);
-        events.account.extend(aims.iter().zip(subjects).map(|(aim, subject)| {
-            let (buffer, start, _) = place(subject);
-            accounts.find_aimed(*aim, buffer, start).unwrap_or(UNKNOWN_ACCOUNT)
-        }));
-    }
 }

@@ -210,7 +210,6 @@ const fn is_tagged(slot: Slot, place: u64) -> bool {
 }
 
 /// Position of a slot's entry.
-#[expect(clippy::cast_possible_truncation, reason = "32 bits")]
 #[inline]
 const fn entry_of(slot: Slot) -> usize {
     (slot & 0xffff_ffff) as usize - 1
@@ -229,7 +228,6 @@ const fn place_of(identity: [u64; 2], placement: [u64; 2]) -> u64 {
     fold(identity[0] ^ placement[0], identity[1] ^ placement[1])
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "six bits")]
 #[inline]
 const fn shard_of(place: u64) -> usize {
     (place >> (64 - SHARD_BITS)) as usize

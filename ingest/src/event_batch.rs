@@ -130,10 +130,18 @@ pub struct Reject {
     pub length: u64,
     /// Why it was refused.
     pub reason: RejectReason,
-    /// What exactly is wrong with it.
+    /// What exactly is wrong with it, without what its reason says of how to mend it.
     pub detail: String,
     /// The attributes that could be read.
     pub attributes: ReadAttributes,
+}
+
+impl Reject {
+    /// What is wrong with it and how to mend it.
+    #[must_use]
+    pub fn explanation(&self) -> String {
+        format!("{}: {}", self.detail, self.reason.mend())
+    }
 }
 
 /// Attributes of a refused event, as far as they could be read.
@@ -161,9 +169,8 @@ impl EventBatch {
         batch
     }
 
-    /// Empties the batch and keeps its buffers.
+    /// Empties the batch and keeps its buffers. The input bytes stay until others are read over them.
     pub fn clear(&mut self) {
-        self.bytes.clear();
         self.unescaped.clear();
         self.rejects.clear();
         self.received = 0;

@@ -170,7 +170,9 @@ impl ParsedEvent {
                 (token, leaf_at(key.seed, ValueKind::Literal, bytes, at, end))
             }
         };
-        if key.is_content {
+        // An attribute that is null is one that is not there; a property that is null says so.
+        let is_absent = depth == 1 && token.kind == TokenKind::Null;
+        if key.is_content && !is_absent {
             self.content = self.content.wrapping_add(content);
         }
         self.put(key.place, token);
@@ -250,7 +252,7 @@ impl EventParser {
             };
             keys += 1;
             if keys > EVENT_KEYS_MAX {
-                return Err(too_many_keys(value));
+                return Err(too_many_keys(skip_space(bytes, value)));
             }
             node = key_node;
             let Some(key) = self.tree.get(node) else { return Ok(at) };
@@ -301,19 +303,27 @@ fn literal(bytes: &[u8], at: usize) -> Result<(Token, usize), Box<Fault>> {
 fn not_an_object(bytes: &[u8], at: usize) -> Box<Fault> {
     let mut general = GeneralValue { bytes, keys: &mut 0, content: &mut 0 };
     match general.value(at, 0, 0) {
-        Ok(_) => Fault::at(RejectReason::NotAnObject, "a usage event is a JSON object", at),
+        Ok(_) => {
+            let kind = match byte_at(bytes, at) {
+                b'[' => "the record is a list",
+                b'"' => "the record is a text",
+                b'-' | b'0'..=b'9' => "the record is a number",
+                _ => "the record is a literal",
+            };
+            Fault::at(RejectReason::NotAnObject, kind, at)
+        }
         Err(fault) => fault,
     }
 }
 
 #[cold]
 fn too_deep(at: usize) -> Box<Fault> {
-    Fault::at(RejectReason::NestingTooDeep, "an event is nested deeper than 32 levels", at)
+    Fault::at(RejectReason::NestingTooDeep, "the event is nested too deep", at)
 }
 
 #[cold]
 fn too_many_keys(at: usize) -> Box<Fault> {
-    Fault::at(RejectReason::TooManyKeys, "an event has more than 256 keys", at)
+    Fault::at(RejectReason::TooManyKeys, "the event has too many keys", at)
 }
 
 /// Reads values no meter looks into: checks them and adds them to the content hash.
@@ -363,11 +373,11 @@ impl GeneralValue<'_> {
         }
         loop {
             let member_seed = if is_object {
-                let name;
-                (name, at) = self.key(at)?;
+                let (name, value) = self.key(at)?;
                 if names.contains(&name) {
-                    return Err(duplicate_key(&name));
+                    return Err(duplicate_key(&name, at));
                 }
+                at = value;
                 let member_seed = seeded(seed, &name);
                 names.push(name);
                 member_seed

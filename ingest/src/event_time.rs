@@ -6,10 +6,17 @@ use schemas::timestamp::{MICROS_PER_SECOND, Timestamp, TimestampError};
 const DATE_LENGTH: usize = 11;
 
 /// The day of the last time that was read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct EventTimeReader {
     date: [u8; DATE_LENGTH],
     midnight: i64,
+}
+
+impl Default for EventTimeReader {
+    /// Nothing read yet: the day that begins at zero.
+    fn default() -> Self {
+        Self { date: *b"1970-01-01T", midnight: 0 }
+    }
 }
 
 impl EventTimeReader {
@@ -64,6 +71,14 @@ impl EventTimeReader {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn nothing_is_a_day_before_the_first_time() {
+        let text = b"\0\0\0\0\0\0\0\0\0\0\x0012:00:00Z";
+        assert_eq!(EventTimeReader::default().read(text), Err(TimestampError::NotATime));
+        let text = b"1970-01-01T12:00:00Z";
+        assert_eq!(EventTimeReader::default().read(text), Timestamp::parse(text));
+    }
 
     proptest! {
         #[test]

@@ -160,8 +160,8 @@ pub fn find_inputs(
         }
         for path in find_files(name, &patterns)? {
             let mapping = forced.or_else(|| patterns.mapping_of(&path));
-            let is_csv = |file: &str| stem(&file.to_ascii_lowercase()).ends_with(".csv");
-            if mapping.is_none() && file_name(&path).is_some_and(is_csv) {
+            let is_csv = || file_name(&path).is_some_and(|file| has_ending(stem(file), ".csv"));
+            if mapping.is_none() && is_csv() {
                 return Err(InputError::UnmappedCsv(path.display().to_string()));
             }
             let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file);
@@ -274,10 +274,7 @@ impl FilePatterns {
     }
 
     fn is_event_file(&self, path: &Path) -> bool {
-        let is_usage = |name: &str| {
-            let name = name.to_ascii_lowercase();
-            USAGE_ENDINGS.iter().any(|ending| stem(&name).ends_with(ending))
-        };
+        let is_usage = |name| USAGE_ENDINGS.iter().any(|ending| has_ending(stem(name), ending));
         file_name(path).is_some_and(is_usage) || self.mapping_of(path).is_some()
     }
 }
@@ -286,9 +283,19 @@ fn file_name(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
 }
 
+/// Does a file name end so, in upper or lower case?
+pub(crate) fn has_ending(name: &str, ending: &str) -> bool {
+    before_ending(name, ending).is_some()
+}
+
 /// A file name without the ending of its compression.
-fn stem(name: &str) -> &str {
-    COMPRESSED_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
+pub(crate) fn stem(name: &str) -> &str {
+    COMPRESSED_ENDINGS.iter().find_map(|ending| before_ending(name, ending)).unwrap_or(name)
+}
+
+fn before_ending<'a>(name: &'a str, ending: &str) -> Option<&'a str> {
+    let (before, end) = name.split_at_checked(name.len().checked_sub(ending.len())?)?;
+    end.eq_ignore_ascii_case(ending).then_some(before)
 }
 
 /// The decompressed bytes of an input.
@@ -325,26 +332,37 @@ impl ByteStream {
         Ok(Self { stream, name: input.name.clone(), compression, stored, offset: 0 })
     }
 
-    /// Appends up to `limit` bytes; fewer only at the end of the input.
-    pub(crate) fn append(&mut self, buffer: &mut Vec<u8>, limit: usize) -> Result<usize, InputError> {
-        let before = buffer.len();
-        let result = self.stream.by_ref().take(limit as u64).read_to_end(buffer);
-        let read = buffer.len() - before;
-        self.offset += read as u64;
-        if let Err(error) = result {
-            let (name, offset) = (self.name.clone(), self.offset);
-            return Err(match self.compression {
-                Some(what) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    InputError::Truncated { name, what, offset }
-                }
-                _ => InputError::Read { name, offset, error },
-            });
+    /// Fills a buffer from its front; how many bytes there were, fewer only at the end of the input.
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, InputError> {
+        let mut filled = 0;
+        loop {
+            let room = buffer.get_mut(filled..).unwrap_or_default();
+            if room.is_empty() {
+                break;
+            }
+            match self.stream.read(room) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed(self.offset + filled as u64, error)),
+            }
         }
+        self.offset += filled as u64;
         let limit = self.stored.load(Ordering::Relaxed).saturating_mul(DECOMPRESSION_RATIO_MAX);
         if self.compression.is_some() && self.offset > limit.max(DECOMPRESSION_FREE_BYTES) {
             return Err(InputError::DecompressionBomb { name: self.name.clone() });
         }
-        Ok(read)
+        Ok(filled)
+    }
+
+    fn failed(&self, offset: u64, error: io::Error) -> InputError {
+        let name = self.name.clone();
+        match self.compression {
+            Some(what) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                InputError::Truncated { name, what, offset }
+            }
+            _ => InputError::Read { name, offset, error },
+        }
     }
 }
 

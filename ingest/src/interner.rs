@@ -85,7 +85,8 @@ impl Interner {
     }
 
     /// The number of a text in a larger buffer, if it has one.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "five look-ups an event: the calls cost as much as they do")]
+    #[inline(always)]
     pub(crate) fn find_at(&self, bytes: &[u8], start: usize, end: usize) -> Option<u32> {
         self.find_aimed(self.aim(bytes, start, end), bytes, start)
     }
@@ -133,7 +134,8 @@ impl Interner {
     }
 
     /// The number of the text, or the slot where it belongs.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "five look-ups an event: the calls cost as much as they do")]
+    #[inline(always)]
     fn probe(&self, aim: Aim, bytes: &[u8], start: usize) -> Result<u32, usize> {
         let Aim { head, hash } = aim;
         let mut position = self.home(hash);

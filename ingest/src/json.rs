@@ -181,7 +181,7 @@ pub(crate) fn number(bytes: &[u8], at: usize) -> Result<JsonNumber, Box<Fault>> 
         is_canonical = false;
     }
     if digits > NUMBER_DIGITS_MAX {
-        return Err(Fault::at(RejectReason::NumberTooLong, "a number has more than 64 digits", at));
+        return Err(Fault::at(RejectReason::NumberTooLong, "a number is too long", at));
     }
     Ok(JsonNumber { end, is_canonical })
 }
@@ -236,6 +236,7 @@ pub(crate) fn canonical_number(text: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::fmt::Write;
 
     #[test]
     fn numbers_and_their_canonical_form() {
@@ -280,7 +281,7 @@ mod tests {
             if ascii {
                 json = json.chars().fold(String::new(), |mut escaped, character| {
                     if character.is_ascii() { escaped.push(character); } else {
-                        for unit in character.encode_utf16(&mut [0; 2]) { escaped.push_str(&format!("\\u{unit:04X}")); }
+                        for unit in character.encode_utf16(&mut [0; 2]) { write!(escaped, "\\u{unit:04X}").unwrap(); }
                     }
                     escaped
                 });

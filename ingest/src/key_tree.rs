@@ -280,7 +280,7 @@ impl KeyTree {
             _ => return Err(Fault::malformed("expected a comma or a closing brace", at)),
         }
         let (name, value) = read_key(bytes, at)?;
-        let beginning = self.unique_in_object(node, &name)?;
+        let beginning = self.unique_in_object(node, &name, at)?;
         let (outer_seed, outer_path) =
             self.nodes.get(beginning as usize).map_or((self.seed, NO_PATH), |outer| (outer.seed, outer.path));
         let literal = bytes.get(from..value).unwrap_or_default();
@@ -321,13 +321,13 @@ impl KeyTree {
     }
 
     /// The beginning of the object `node` is in, if no key of it up to `node` has this name.
-    fn unique_in_object(&self, node: u32, name: &[u8]) -> Result<u32, Box<Fault>> {
+    fn unique_in_object(&self, node: u32, name: &[u8], at: usize) -> Result<u32, Box<Fault>> {
         let mut position = node;
         while let Some(origin) = self.origins.get(position as usize)
             && origin.previous != position
         {
             if *origin.name == *name {
-                return Err(duplicate_key(name));
+                return Err(duplicate_key(name, at));
             }
             position = origin.previous;
         }
@@ -351,9 +351,10 @@ pub(crate) fn read_key(bytes: &[u8], at: usize) -> Result<(Vec<u8>, usize), Box<
     Ok((name, skip_space(bytes, colon + 1)))
 }
 
-pub(crate) fn duplicate_key(name: &[u8]) -> Box<Fault> {
+pub(crate) fn duplicate_key(name: &[u8], at: usize) -> Box<Fault> {
     let name = String::from_utf8_lossy(name);
-    Fault::of(RejectReason::DuplicateKey, format!("the key {name:?} appears twice in one object"))
+    let detail = format!("the key {name:?} appears twice in one object").into();
+    Box::new(Fault { reason: RejectReason::DuplicateKey, detail, at: Some(at) })
 }
 
 fn attribute_place(name: &[u8]) -> Place {

@@ -51,6 +51,12 @@ impl HashKey {
         [self.identity.0.rotate_left(17), self.identity.1.rotate_left(41)]
     }
 
+    /// Secret that places texts in tables, such as that of an [`crate::interner::Interner`].
+    #[must_use]
+    pub const fn text_seed(&self) -> u64 {
+        self.content.rotate_left(23)
+    }
+
     /// Seed of an event's outermost object.
     #[must_use]
     pub(crate) const fn content_root(&self) -> u64 {
@@ -101,6 +107,7 @@ fn block(bytes: &[u8], at: usize, end: usize) -> u128 {
 }
 
 /// Masks of the first bytes of a block, by their number.
+#[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
 const BYTES: [u128; 16] = {
     let mut masks = [0; 16];
     let mut length = 1;

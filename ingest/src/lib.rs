@@ -10,6 +10,11 @@
 //! Every record ends as an event or as a [`event_batch::Reject`] with its place and reason: nothing is
 //! skipped.
 
+#![expect(
+    clippy::unnecessary_box_returns,
+    reason = "a fault is rare and large: boxed, it keeps results small"
+)]
+
 mod csv_rows;
 pub mod decoder;
 pub mod dedup;
@@ -23,6 +28,8 @@ mod key_tree;
 pub mod keyed_hash;
 pub mod metering;
 pub mod reader;
+#[cfg(test)]
+mod reject_details;
 mod scan;
 mod split;
 pub mod uuid;

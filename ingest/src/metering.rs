@@ -4,6 +4,8 @@ use schemas::id::DimensionName;
 use schemas::meter::{Aggregation, IfMissing, Meter, PropertyPath};
 use schemas::quantity::EVENT_QUANTITY_INTEGER_DIGITS_MAX;
 
+use crate::json::{canonical_number, number};
+
 /// Position of a property path among all paths the meters read.
 pub(crate) type Slot = u16;
 
@@ -53,6 +55,8 @@ pub(crate) enum MeterValue {
 pub(crate) struct PropertyTest {
     pub(crate) slot: Slot,
     pub(crate) values: Vec<Vec<u8>>,
+    /// Those of the values that are numbers, in canonical form.
+    numbers: Vec<Vec<u8>>,
 }
 
 /// The price property of an event.
@@ -67,6 +71,20 @@ pub(crate) struct EventPricePlan {
 struct PathNode {
     children: Vec<(String, usize)>,
     slot: Option<Slot>,
+}
+
+impl PropertyTest {
+    fn new(slot: Slot, values: &[String]) -> Self {
+        let values: Vec<Vec<u8>> = values.iter().map(|value| value.clone().into_bytes()).collect();
+        let is_number = |value: &&Vec<u8>| number(value, 0).is_ok_and(|number| number.end == value.len());
+        let numbers = values.iter().filter(is_number).map(|value| canonical_number(value)).collect();
+        Self { slot, values, numbers }
+    }
+
+    /// Is a number, which JSON can write in many ways, one of the values?
+    pub(crate) fn holds_for_number(&self, text: &[u8]) -> bool {
+        !self.numbers.is_empty() && self.numbers.contains(&canonical_number(text))
+    }
 }
 
 impl MeteringPlan {
@@ -135,13 +153,7 @@ impl MeteringPlan {
             },
         };
         let mut tests = |entry: &std::collections::BTreeMap<PropertyPath, Vec<String>>| {
-            entry
-                .iter()
-                .map(|(path, values)| PropertyTest {
-                    slot: self.slot(path),
-                    values: values.iter().map(|value| value.clone().into_bytes()).collect(),
-                })
-                .collect::<Vec<_>>()
+            entry.iter().map(|(path, values)| PropertyTest::new(self.slot(path), values)).collect::<Vec<_>>()
         };
         let include = tests(&meter.filter.include);
         let exclude = meter.filter.exclude.iter().map(&mut tests).collect();
@@ -165,17 +177,16 @@ impl MeteringPlan {
     fn slot(&mut self, path: &PropertyPath) -> Slot {
         let mut node = 0;
         for segment in path.segments() {
-            node = match self.member(node, segment.as_bytes()) {
-                Some(child) => child,
-                None => {
-                    let child = self.tree.len();
-                    self.tree.push(PathNode::default());
-                    if let Some(parent) = self.tree.get_mut(node) {
-                        parent.children.push((segment.clone(), child));
-                    }
-                    child
-                }
-            };
+            if let Some(child) = self.member(node, segment.as_bytes()) {
+                node = child;
+                continue;
+            }
+            let child = self.tree.len();
+            self.tree.push(PathNode::default());
+            if let Some(parent) = self.tree.get_mut(node) {
+                parent.children.push((segment.clone(), child));
+            }
+            node = child;
         }
         let next = Slot::try_from(self.paths.len()).unwrap_or(Slot::MAX);
         let Some(node) = self.tree.get_mut(node) else { return next };

@@ -28,7 +28,7 @@ enum State {
 
 impl ValueSplitter {
     /// Is a list open?
-    pub(crate) const fn is_open(&self) -> bool {
+    pub(crate) const fn is_open(self) -> bool {
         matches!(self.state, State::Element | State::Separator)
     }
 
@@ -48,7 +48,6 @@ impl ValueSplitter {
         let mut spans = Vec::new();
         let mut lines = LineCount::default();
         let mut at = 0;
-        let mut end = 0;
         loop {
             at += bytes
                 .get(at..)
@@ -58,21 +57,14 @@ impl ValueSplitter {
                 .count();
             let Some(byte) = bytes.get(at) else { break };
             match (self.state, byte) {
-                (State::Start, b'[') => {
+                (State::Start, b'[') | (State::Separator, b',') => {
                     self.state = State::Element;
                     at += 1;
-                    end = at;
                 }
                 (State::Start, _) => self.state = State::Values,
                 (State::Element | State::Separator, b']') => {
                     self.state = State::Values;
                     at += 1;
-                    end = at;
-                }
-                (State::Separator, b',') => {
-                    self.state = State::Element;
-                    at += 1;
-                    end = at;
                 }
                 (State::Separator, _) => {
                     // Neither comma nor bracket: nothing after this can be trusted.
@@ -84,7 +76,6 @@ impl ValueSplitter {
                     Some(after) => {
                         spans.push(span(at, after, lines.before(bytes, at)));
                         at = after;
-                        end = at;
                         if self.state == State::Element {
                             self.state = State::Separator;
                         }
@@ -98,7 +89,8 @@ impl ValueSplitter {
                 },
             }
         }
-        if at_end { Ok((bytes.len(), spans)) } else { Ok((end, spans)) }
+        // What is before the next value is done with, white space too.
+        if at_end { Ok((bytes.len(), spans)) } else { Ok((at, spans)) }
     }
 }
 
@@ -136,9 +128,7 @@ fn value_end(bytes: &[u8], at: usize) -> Option<usize> {
             }
             _ if depth == 0 => {
                 let scalar = bytes.get(position..).unwrap_or_default();
-                let length = scalar.iter().position(|byte| {
-                    byte.is_ascii_whitespace() || matches!(byte, b',' | b']' | b'}' | b'{' | b'[' | b'"')
-                })?;
+                let length = scalar.iter().position(|byte| is_scalar_end(*byte))?;
                 // A separator where a value is due is a value of its own, and no event.
                 return Some(position + length.max(1));
             }
@@ -149,6 +139,61 @@ fn value_end(bytes: &[u8], at: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// Finds the end of a value that is too large to wait for, piece by piece.
+#[derive(Debug, Default)]
+pub(crate) struct ValueEnd {
+    depth: usize,
+    inside: Inside,
+}
+
+/// What the next byte of a value is part of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Inside {
+    #[default]
+    Structure,
+    Text,
+    Escape,
+    Scalar,
+    /// The value is over.
+    Nothing,
+}
+
+impl ValueEnd {
+    /// The position after the value, if a byte after it is in the next piece.
+    pub(crate) fn find(&mut self, piece: &[u8]) -> Option<usize> {
+        piece.iter().position(|byte| self.ends_before(*byte))
+    }
+
+    fn ends_before(&mut self, byte: u8) -> bool {
+        self.inside = match (self.inside, byte) {
+            (Inside::Nothing, _) => return true,
+            (Inside::Scalar, _) => return is_scalar_end(byte),
+            (Inside::Text, b'\\') => Inside::Escape,
+            (Inside::Text, b'"') => self.after_part(),
+            (Inside::Text | Inside::Escape, _) | (Inside::Structure, b'"') => Inside::Text,
+            (Inside::Structure, b'{' | b'[') => {
+                self.depth += 1;
+                Inside::Structure
+            }
+            (Inside::Structure, b'}' | b']') => {
+                self.depth = self.depth.saturating_sub(1);
+                self.after_part()
+            }
+            (Inside::Structure, _) if self.depth == 0 => Inside::Scalar,
+            (Inside::Structure, _) => Inside::Structure,
+        };
+        false
+    }
+
+    const fn after_part(&self) -> Inside {
+        if self.depth == 0 { Inside::Nothing } else { Inside::Structure }
+    }
+}
+
+const fn is_scalar_end(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, b',' | b']' | b'}' | b'{' | b'[' | b'"')
 }
 
 /// The position after a string whose content begins at `at`.
@@ -163,7 +208,14 @@ fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Finds CSV rows: line ends outside quotes.
+/// Number of lines of a CSV file that end in the bytes: by a line feed, a carriage return, or both.
+pub(crate) fn line_ends(bytes: &[u8]) -> u64 {
+    let ends = memchr::memchr2_iter(b'\n', b'\r', bytes);
+    ends.filter(|at| bytes.get(*at) == Some(&b'\n') || bytes.get(at + 1) != Some(&b'\n')).count() as u64
+}
+
+/// Finds CSV rows: line ends outside quotes. A carriage return that may have a line feed after it is
+/// none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowSplitter {
     delimiter: u8,
@@ -201,7 +253,12 @@ impl RowSplitter {
             in_quotes = opens;
             at_field_start = *byte == self.delimiter || matches!(byte, b'\n' | b'\r');
             after_quote = false;
-            (*byte == b'\n').then_some(position + 1)
+            let is_end = match byte {
+                b'\n' => true,
+                b'\r' => bytes.get(position + 1).is_some_and(|next| *next != b'\n'),
+                _ => false,
+            };
+            is_end.then_some(position + 1)
         })
     }
 }
@@ -254,6 +311,9 @@ mod tests {
             ("\"a\"\"\nb\"\nc", Some(8), Some(8)),
             ("5\" pipe,x\ny\n", Some(10), Some(12)),
             ("\"open\n", None, None),
+            ("a,b\r\nc,d\r\n", Some(5), Some(10)),
+            ("a,b\rc,d\r", Some(4), Some(4)),
+            ("a,\"b\rc\",d\re", Some(10), Some(10)),
             ("", None, None),
         ];
         for (input, first, last) in cases {
@@ -280,6 +340,16 @@ mod tests {
             }
             prop_assert_eq!(got, list);
             prop_assert!(!splitter.is_open());
+        }
+
+        #[test]
+        fn the_end_of_a_value_is_found_in_pieces_as_in_one(value in "[a-c\"\\\\{}\\[\\], \n]{1,40}", piece in 1usize..10) {
+            prop_assume!(!value.starts_with([' ', '\n', ',', ']', '}']));
+            let mut end = ValueEnd::default();
+            let pieces = value.as_bytes().chunks(piece).enumerate();
+            let mut found = pieces.map(|(position, bytes)| Some(position * piece + end.find(bytes)?));
+            let expected = value_end(value.as_bytes(), 0).filter(|end| *end < value.len());
+            prop_assert_eq!(found.find_map(|end| end), expected);
         }
     }
 }

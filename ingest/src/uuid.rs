@@ -99,7 +99,7 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_are_those_of_the_text(bytes in any::<[u8; 16]>()) {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = format!("{:032x}", u128::from_be_bytes(bytes));
             let text = format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
             prop_assert_eq!(parse_uuid(text.as_bytes()), Some(bytes));
             prop_assert_eq!(uuid_text(&bytes), text);

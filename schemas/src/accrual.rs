@@ -57,6 +57,10 @@ pub struct Accrual {
     pub price_book_version: u32,
     /// How it was priced.
     pub price_model: PriceModelName,
+    /// Can more usage change the price of usage before it? True for `volume` and `stairstep`.
+    pub retroactive_tiers: bool,
+    /// Which time decides on the price.
+    pub price_basis_time: PriceBasisTime,
     /// Day of use, in the legal entity's time zone.
     pub service_day: Date,
     /// First instant of the day.
@@ -65,10 +69,10 @@ pub struct Accrual {
     pub service_period_end: Timestamp,
     /// Calendar month of the day: `2026-10`.
     pub service_accounting_period: String,
-    /// First day of the billing period.
-    pub billing_period_start: Date,
-    /// First day of the next billing period.
-    pub billing_period_end: Date,
+    /// First instant of the billing period.
+    pub billing_period_start: Timestamp,
+    /// First instant of the next billing period.
+    pub billing_period_end: Timestamp,
     /// Time zone days and periods begin in.
     pub entity_timezone: TimeZone,
     /// Event time of the first event of the day.
@@ -81,8 +85,15 @@ pub struct Accrual {
     pub metered_quantity: Quantity,
     /// Quantity of the billing period up to and including this day.
     pub cumulative_quantity: Quantity,
-    /// Unit of the quantity.
+    /// Unit of the metered quantity.
     pub metered_unit: Option<String>,
+    /// Quantity the day added in the unit that is priced, the free part included. A conversion is
+    /// rounded on the quantity of the billing period, so this is a difference of rounded numbers.
+    pub billable_quantity: Quantity,
+    /// Unit of the billable quantity; absent where a conversion does not name it.
+    pub pricing_unit: Option<String>,
+    /// The part of the billable quantity that the free quantity covered; the rest is priced.
+    pub allowance_quantity: Quantity,
     /// Events of the day.
     pub event_count: u64,
     /// The day's amount by tier; tiers left by a cumulative price appear with negative quantities.
@@ -116,15 +127,15 @@ pub struct TierAmount {
     /// Position of the tier, from 1; 0 for usage below the first price, as a free allowance.
     pub tier: u32,
     /// Quantities above this one,
-    pub lower_bound: Quantity,
+    pub lo: Quantity,
     /// up to and including this one; absent for the last tier.
-    pub upper_bound: Option<Quantity>,
+    pub hi: Option<Quantity>,
     /// Quantity in the unit that is priced.
-    pub quantity: Quantity,
+    pub qty: Quantity,
     /// Price of one unit, where the tier has one.
     pub unit_price: Option<UnitPrice>,
     /// Flat amounts of the tier.
-    pub flat_amount: Amount,
+    pub flat: Amount,
     /// Exact amount, flat amounts included.
     pub amount: Amount,
 }
@@ -165,6 +176,24 @@ impl AccrualState {
     }
 }
 
+/// Which time decides what usage costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum PriceBasisTime {
+    /// The time of the usage event.
+    EventTime,
+}
+
+impl PriceBasisTime {
+    /// Wire name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EventTime => "EVENT_TIME",
+        }
+    }
+}
+
 /// Which entry template an accrual takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -189,11 +218,11 @@ pub fn arrow_schema() -> SchemaRef {
     let int32 = |name: &str| Field::new(name, DataType::Int32, false);
     let breakdown: Fields = vec![
         int32("tier"),
-        quantity("lower_bound", false),
-        quantity("upper_bound", true),
-        quantity("quantity", false),
+        quantity("lo", false),
+        quantity("hi", true),
+        quantity("qty", false),
         amount("unit_price", true),
-        amount("flat_amount", false),
+        amount("flat", false),
         amount("amount", false),
     ]
     .into();
@@ -212,12 +241,14 @@ pub fn arrow_schema() -> SchemaRef {
         text("price_book_id", false),
         int32("price_book_version"),
         text("price_model", false),
+        Field::new("retroactive_tiers", DataType::Boolean, false),
+        text("price_basis_time", false),
         date("service_day"),
         timestamp("service_period_start", false),
         timestamp("service_period_end", false),
         text("service_accounting_period", false),
-        date("billing_period_start"),
-        date("billing_period_end"),
+        timestamp("billing_period_start", false),
+        timestamp("billing_period_end", false),
         text("entity_timezone", false),
         timestamp("first_event_time", false),
         timestamp("last_event_time", false),
@@ -225,6 +256,9 @@ pub fn arrow_schema() -> SchemaRef {
         quantity("metered_quantity", false),
         quantity("cumulative_quantity", false),
         text("metered_unit", true),
+        quantity("billable_quantity", false),
+        text("pricing_unit", true),
+        quantity("allowance_quantity", false),
         Field::new("event_count", DataType::Int64, false),
         Field::new("tier_breakdown", DataType::List(Arc::new(breakdown)), false),
         text("currency", false),

@@ -77,20 +77,17 @@ impl Decimal {
     /// [`DecimalError`] when the text is no number, or is one that cannot be held exactly.
     pub fn parse(text: &[u8]) -> Result<Self, DecimalError> {
         let parts = scan(text)?;
-        if parts.digits == 0 {
+        if parts.digits == Some(0) {
             return Ok(Self::ZERO);
         }
-        let magnitude = i128::try_from(parts.digits).map_err(|_| DecimalError::OutOfRange)?;
+        let scale = u8::try_from((-parts.exponent).max(0)).ok().filter(|scale| *scale <= DECIMAL_DIGITS_MAX);
+        let scale = scale.ok_or(DecimalError::TooPrecise(DECIMAL_DIGITS_MAX))?;
+        let magnitude = parts.digits.and_then(|digits| i128::try_from(digits).ok());
+        let magnitude = magnitude.ok_or(DecimalError::OutOfRange)?;
         let signed = if parts.negative { -magnitude } else { magnitude };
-        if parts.exponent >= 0 {
-            let factor = u8::try_from(parts.exponent).ok().and_then(power_of_ten);
-            let mantissa = factor.and_then(|factor| signed.checked_mul(factor));
-            return mantissa.map(|mantissa| Self::new(mantissa, 0)).ok_or(DecimalError::OutOfRange);
-        }
-        match u8::try_from(-parts.exponent) {
-            Ok(scale) if scale <= DECIMAL_DIGITS_MAX => Ok(Self::new(signed, scale)),
-            _ => Err(DecimalError::TooPrecise(DECIMAL_DIGITS_MAX)),
-        }
+        let factor = u8::try_from(parts.exponent.max(0)).ok().and_then(power_of_ten);
+        let mantissa = factor.and_then(|factor| signed.checked_mul(factor));
+        mantissa.map(|mantissa| Self::new(mantissa, scale)).ok_or(DecimalError::OutOfRange)
     }
 
     /// Reads the text of a number as a count of `10^-scale`.
@@ -104,7 +101,7 @@ impl Decimal {
             return i128::from(value).checked_mul(factor).ok_or(DecimalError::OutOfRange);
         }
         let parts = scan(text)?;
-        if parts.digits == 0 {
+        if parts.digits == Some(0) {
             return Ok(0);
         }
         let shift = parts.exponent.saturating_add(i64::from(scale));
@@ -112,8 +109,9 @@ impl Decimal {
             return Err(DecimalError::TooPrecise(scale));
         }
         let factor = u8::try_from(shift).ok().and_then(power_of_ten).ok_or(DecimalError::OutOfRange)?;
-        let magnitude = i128::try_from(parts.digits).map_err(|_| DecimalError::OutOfRange)?;
-        let value = magnitude.checked_mul(factor).ok_or(DecimalError::OutOfRange)?;
+        let magnitude = parts.digits.and_then(|digits| i128::try_from(digits).ok());
+        let value =
+            magnitude.and_then(|magnitude| magnitude.checked_mul(factor)).ok_or(DecimalError::OutOfRange)?;
         Ok(if parts.negative { -value } else { value })
     }
 
@@ -366,6 +364,8 @@ mod tests {
             ("-7", 1, Ok(-70)),
             ("1e-7", 6, Err(DecimalError::TooPrecise(6))),
             ("1234567890123456789012", 18, Err(DecimalError::OutOfRange)),
+            ("1.234567890123456789012345678901234567890123", 9, Err(DecimalError::TooPrecise(9))),
+            ("123456789012345678901234567890123456789012", 9, Err(DecimalError::OutOfRange)),
             ("abc", 2, Err(DecimalError::NotANumber)),
         ];
         for (text, scale, expected) in cases {

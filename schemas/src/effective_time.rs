@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::date::Date;
 use crate::time_zone::TimeZone;
-use crate::timestamp::Timestamp;
+use crate::timestamp::{Timestamp, TimestampError};
 
 /// A date, or an instant. Wire form: `"2026-10-15"` or `"2026-10-15T12:00:00Z"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,10 +51,14 @@ impl<'de> Deserialize<'de> for EffectiveTime {
         if let Ok(date) = text.parse() {
             return Ok(Self::Date(date));
         }
-        text.parse().map(Self::Instant).map_err(|error| {
-            de::Error::custom(format!(
-                "\"{text}\" is neither a date such as 2026-10-15 nor an instant: {error}"
-            ))
+        text.parse().map(Self::Instant).map_err(|error: TimestampError| {
+            de::Error::custom(match error {
+                TimestampError::NotATime => format!(
+                    "\"{text}\" is neither a date such as 2026-10-15 nor an instant such as \
+                     2026-10-15T12:00:00Z"
+                ),
+                TimestampError::NoOffset => format!("\"{text}\" is {error}: {}", error.mend()),
+            })
         })
     }
 }

@@ -6,14 +6,14 @@ use crate::decimal::{DecimalError, NUMBER_DIGITS_MAX};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts {
     pub(crate) negative: bool,
-    pub(crate) digits: u128,
+    /// `None` where there are more than fit.
+    pub(crate) digits: Option<u128>,
     pub(crate) exponent: i64,
 }
 
 /// Reads `-digits.digits e exponent`; leading zeros and a leading `+` are allowed.
 pub(crate) fn scan(text: &[u8]) -> Result<Parts, DecimalError> {
     let (negative, mut rest) = split_sign(text);
-    // `None` once the digits need more room than there is.
     let mut digits: Option<u128> = Some(0);
     // Zeros are held back until another digit follows, so `1.000…0` needs no room.
     let mut zeros_held: u32 = 0;
@@ -57,7 +57,6 @@ pub(crate) fn scan(text: &[u8]) -> Result<Parts, DecimalError> {
     if part_is_empty {
         return Err(DecimalError::NotANumber);
     }
-    let digits = digits.ok_or(DecimalError::OutOfRange)?;
     Ok(Parts { negative, digits, exponent: exponent - fraction_digits + i64::from(zeros_held) })
 }
 

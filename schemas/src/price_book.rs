@@ -155,6 +155,12 @@ impl PriceModelName {
             Self::Dynamic => "dynamic",
         }
     }
+
+    /// Does a tier that is reached set the price of usage below it as well?
+    #[must_use]
+    pub const fn has_retroactive_tiers(self) -> bool {
+        matches!(self, Self::Volume | Self::Stairstep)
+    }
 }
 
 /// Quantities above the previous tier's bound, up to and including this one's: `(lower, up_to]`.

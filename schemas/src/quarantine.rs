@@ -128,9 +128,9 @@ reasons! {
         /// Larger than [`crate::usage_event::EVENT_BYTES_MAX`].
         EventTooLarge = "event_too_large": "send events of at most 1 MiB",
         /// Bytes that are not UTF-8.
-        InvalidUtf8 = "invalid_utf8": "send JSON in UTF-8",
+        InvalidUtf8 = "invalid_utf8": "encode text as UTF-8",
         /// Not JSON.
-        MalformedJson = "malformed_json": "send one JSON object per event",
+        MalformedJson = "malformed_json": "send each event as one JSON object",
         /// Not a row the CSV mapping can read.
         MalformedCsv = "malformed_csv": "give every row as many fields as the header has",
         /// JSON, but not an object.
@@ -140,9 +140,9 @@ reasons! {
         /// More members than [`crate::usage_event::EVENT_KEYS_MAX`].
         TooManyKeys = "too_many_keys": "use at most 256 keys",
         /// An object has a key twice.
-        DuplicateKey = "duplicate_key": "use every key once per object",
+        DuplicateKey = "duplicate_key": "use every key once",
         /// A number has more than 64 digits.
-        NumberTooLong = "number_too_long": "use at most 64 digits",
+        NumberTooLong = "number_too_long": "write numbers of at most 64 digits",
         /// `specversion` is missing or not `1.0`.
         UnsupportedSpecversion = "unsupported_specversion": "send specversion \"1.0\"",
         /// `id` is missing.
@@ -156,19 +156,19 @@ reasons! {
         /// `time` is missing.
         MissingTime = "missing_time": "say in time when the usage happened",
         /// An attribute is empty, too long, not text, or holds control characters.
-        InvalidAttribute = "invalid_attribute": "use 1 to 256 bytes of text without control characters",
+        InvalidAttribute = "invalid_attribute": "use 1 to 256 bytes of text without control or bidirectional characters",
         /// `time` is not RFC 3339, or has no offset.
-        BadTime = "bad_time": "write times as 2026-10-31T23:59:59Z or with an offset",
+        BadTime = "bad_time": "write times as 2026-10-31T23:59:59Z or 2026-10-31T23:59:59+01:00, in CSV as the mapping says",
         /// `time` is before 1970 or after 2099.
         TimeOutOfRange = "time_out_of_range": "send event times from 1970 to 2099",
         /// `sampledrate` says that events were left out.
-        SampledTelemetry = "sampled_telemetry": "send every event: sampled usage cannot be billed",
+        SampledTelemetry = "sampled_telemetry": "send every event, as sampled usage cannot be billed",
         /// The property the meter reads is missing.
-        MissingQuantity = "missing_quantity": "send the property the meter reads",
+        MissingQuantity = "missing_quantity": "send the value the meter reads",
         /// The property the meter reads is not a number.
         NonNumericQuantity = "non_numeric_quantity": "send a JSON number, or a number as text",
         /// The quantity is below zero and the meter forbids that.
-        NegativeQuantity = "negative_quantity": "send quantities of zero or more, or allow_negative in the meter",
+        NegativeQuantity = "negative_quantity": "send quantities of zero or more, or set allow_negative in the meter",
         /// The quantity has more decimal places than the meter keeps.
         QuantityTooPrecise = "quantity_too_precise": "send fewer decimal places, or raise the meter's decimals",
         /// The quantity has more than 20 digits before the point.
@@ -200,7 +200,7 @@ reasons! {
         /// No entry of the price matrix fits.
         NoMatrixEntry = "no_matrix_entry": "add an entry, or a default_unit_price, to the matrix",
         /// The exact amount or total needs more than 38 digits.
-        AmountOverflow = "amount_overflow": "check the quantity and the price: the amount is out of range",
+        AmountOverflow = "amount_overflow": "check the quantity and the price, as the amount is out of range",
     }
 }
 

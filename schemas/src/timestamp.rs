@@ -25,11 +25,22 @@ pub struct Timestamp(i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {
     /// Not RFC 3339, or no such date or time of day.
-    #[error("not an RFC 3339 time such as 2026-10-31T23:59:59.5Z")]
+    #[error("not an RFC 3339 time")]
     NotATime,
     /// A date and time of day without `Z` or an offset.
-    #[error("without an offset: write Z for UTC, or +hh:mm")]
+    #[error("without an offset")]
     NoOffset,
+}
+
+impl TimestampError {
+    /// How to mend the text.
+    #[must_use]
+    pub const fn mend(self) -> &'static str {
+        match self {
+            Self::NotATime => "write it as 2026-10-31T23:59:59Z",
+            Self::NoOffset => "write Z for UTC, or +hh:mm",
+        }
+    }
 }
 
 impl Timestamp {
@@ -146,7 +157,7 @@ fn parse_local(text: &[u8]) -> Option<(i64, &[u8])> {
 fn two_digits(text: &[u8]) -> Option<u8> {
     let &[tens, units] = text else { return None };
     let (tens, units) = (tens.wrapping_sub(b'0'), units.wrapping_sub(b'0'));
-    (tens < 10 && units < 10).then_some(tens * 10 + units)
+    (tens < 10 && units < 10).then(|| tens * 10 + units)
 }
 
 impl FromStr for Timestamp {
@@ -194,7 +205,9 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|error| de::Error::custom(format!("\"{text}\" is {error}")))
+        text.parse().map_err(|error: TimestampError| {
+            de::Error::custom(format!("\"{text}\" is {error}: {}", error.mend()))
+        })
     }
 }
 
@@ -241,6 +254,8 @@ mod tests {
             ("2026-10-31T23:59:59+0200", Err(NotATime)),
             ("2026-10-31T23:59:59+24:00", Err(NotATime)),
             ("2026-10-31T23:59:59Z ", Err(NotATime)),
+            ("2026-10-x1T23:59:59Z", Err(NotATime)),
+            ("2026-10-31T1:000:00Z", Err(NotATime)),
             ("1793491199", Err(NotATime)),
             ("", Err(NotATime)),
             ("yesterday", Err(NotATime)),
@@ -248,6 +263,21 @@ mod tests {
         for (text, expected) in cases {
             let got = Timestamp::parse(text.as_bytes()).map(|instant| instant.to_string());
             assert_eq!(got.as_deref(), expected.as_deref(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_document_is_told_how_to_write_a_time() {
+        let cases = [
+            ("yesterday", "\"yesterday\" is not an RFC 3339 time: write it as 2026-10-31T23:59:59Z"),
+            (
+                "2026-10-31 23:59:59",
+                "\"2026-10-31 23:59:59\" is without an offset: write Z for UTC, or +hh:mm",
+            ),
+        ];
+        for (text, expected) in cases {
+            let error = serde_json::from_value::<Timestamp>(text.into()).unwrap_err();
+            assert_eq!(error.to_string(), expected);
         }
     }
 

@@ -63,14 +63,13 @@ pub const VIEWS: [View; 11] = [
         name: "tier_revenue",
         shows: "quantity and amount by price book, meter and tier",
         sql: "SELECT price_book_id, price_book_version, meter_id, price_model, currency,
-                     part.tier AS tier, part.lower_bound AS lower_bound, part.upper_bound AS upper_bound,
-                     part.unit_price AS unit_price, sum(part.quantity) AS quantity,
-                     sum(part.amount) AS amount_exact
+                     part.tier AS tier, part.lo AS lo, part.hi AS hi, part.unit_price AS unit_price,
+                     sum(part.qty) AS quantity, sum(part.amount) AS amount_exact
               FROM (SELECT price_book_id, price_book_version, meter_id, price_model, currency,
                            unnest(tier_breakdown) AS part
                     FROM files.accruals)
               GROUP BY price_book_id, price_book_version, meter_id, price_model, currency,
-                       part.tier, part.lower_bound, part.upper_bound, part.unit_price",
+                       part.tier, part.lo, part.hi, part.unit_price",
     },
     View {
         name: "quarantine_reasons",
@@ -92,15 +91,15 @@ pub const VIEWS: [View; 11] = [
     View {
         name: "reconciliation",
         shows: "exact amounts rated and accrued; missing is 0, or something is wrong",
-        sql: "SELECT contract_line_id, meter_id, currency, billing_period_start,
+        sql: "SELECT contract_line_id, meter_id, currency,
                      sum(rated) AS rated, sum(accrued) AS accrued, sum(rated) - sum(accrued) AS missing
-              FROM (SELECT contract_line_id, meter_id, currency, billing_period_start,
-                           amount AS rated, arrow_cast(0, 'Decimal128(38, 18)') AS accrued
+              FROM (SELECT contract_line_id, meter_id, currency, amount AS rated,
+                           arrow_cast(0, 'Decimal128(38, 18)') AS accrued
                     FROM files.rated_usage
                     UNION ALL
-                    SELECT contract_line_id, meter_id, currency, billing_period_start,
-                           arrow_cast(0, 'Decimal128(38, 18)'), net_amount_exact
+                    SELECT contract_line_id, meter_id, currency, arrow_cast(0, 'Decimal128(38, 18)'),
+                           net_amount_exact
                     FROM files.accruals)
-              GROUP BY contract_line_id, meter_id, currency, billing_period_start",
+              GROUP BY contract_line_id, meter_id, currency",
     },
 ];

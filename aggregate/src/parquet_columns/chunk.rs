@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::basic::{Compression, CompressionCodec, Encoding, ZstdLevel};
+use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
@@ -138,6 +139,7 @@ impl Chunk {
         dictionary: Option<(&mut Vec<u8>, usize)>,
         rows: u64,
         statistics: Option<Statistics>,
+        bloom_filter: Option<Sbbf>,
         row_group: &mut RowGroupWriter<'_>,
     ) -> Result<()> {
         let mut head = Vec::new();
@@ -175,7 +177,7 @@ impl Chunk {
             bytes_written: length as u64,
             rows_written: rows,
             metadata: metadata.build()?,
-            bloom_filter: None,
+            bloom_filter,
             column_index: None,
             offset_index: None,
         };

@@ -6,10 +6,16 @@
 
 mod chunk;
 mod column;
+mod decimal;
 mod delta;
 mod hybrid;
+mod id_index;
+mod plain;
+mod repeating;
 mod table;
 
 pub(crate) use chunk::RowGroupWriter;
-pub(crate) use column::{DecimalColumn, IntegerColumn, LongColumn, PlainColumn, TextColumn, UuidColumn};
-pub(crate) use table::{Rows, TableWriter, begin_file, parquet_error};
+pub(crate) use column::{IntegerColumn, LongColumn, TextColumn};
+pub(crate) use decimal::DecimalColumn;
+pub(crate) use plain::{PlainColumn, UuidColumn};
+pub(crate) use table::{Layout, Rows, TableWriter, begin_file, parquet_error};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use ingest::interner::Interner;
+use ingest::keyed_hash::HashKey;
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::errors::{ParquetError, Result};
@@ -14,9 +15,10 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
 
 use super::chunk::RowGroupWriter;
-use super::column::{
-    DecimalColumn, IntegerColumn, ListColumn, LongColumn, PlainColumn, TextColumn, UuidColumn,
-};
+use super::column::{IntegerColumn, LongColumn, TextColumn};
+use super::decimal::{DecimalColumn, ListColumn};
+use super::plain::{PlainColumn, UuidColumn};
+use super::repeating::{RepeatingLongColumn, TruthColumn};
 use crate::error::AggregateError;
 use crate::output::{Output, OutputFile, write_error};
 
@@ -59,6 +61,17 @@ pub(crate) fn parquet_error(path: &Path, error: ParquetError) -> AggregateError 
     }
 }
 
+/// How columns of a table are stored, by their names.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Layout<'a> {
+    /// Texts without a dictionary: most differ.
+    pub(crate) plain: &'a [&'a str],
+    /// Texts that are ids: without a dictionary, with bounds.
+    pub(crate) ids: &'a [&'a str],
+    /// What rows are sorted by; numbers among them repeat, and have a dictionary.
+    pub(crate) sorted_by: &'a [&'a str],
+}
+
 /// A table that is being written.
 pub(crate) struct TableWriter {
     file: SerializedFileWriter<OutputFile>,
@@ -78,19 +91,20 @@ enum Column {
     Plain(PlainColumn),
     Integer(IntegerColumn),
     Long(LongColumn),
+    RepeatingLong(RepeatingLongColumn),
+    Truth(TruthColumn),
     Decimal(DecimalColumn),
     Uuid(UuidColumn),
     List(ListColumn),
 }
 
 impl TableWriter {
-    /// Begins a table. Text columns named in `plain` are stored without a dictionary.
+    /// Begins a table.
     pub(crate) fn create(
         output: &Output,
         name: &str,
         schema: &Schema,
-        plain: &[&str],
-        sorted_by: &[&str],
+        layout: Layout<'_>,
     ) -> std::result::Result<Self, AggregateError> {
         let file = output.create_file(name)?;
         let path = file.path().to_owned();
@@ -98,8 +112,8 @@ impl TableWriter {
             let column_idx = i32::try_from(schema.index_of(name).unwrap_or(0)).unwrap_or(0);
             SortingColumn { column_idx, descending: false, nulls_first: false }
         };
-        let (file, schema) = begin_file(file, schema, sorted_by.iter().map(ascending).collect())?;
-        let columns = Column::all(&schema, plain).map_err(|error| parquet_error(&path, error))?;
+        let (file, schema) = begin_file(file, schema, layout.sorted_by.iter().map(ascending).collect())?;
+        let columns = Column::all(&schema, layout).map_err(|error| parquet_error(&path, error))?;
         Ok(Self { file, path, columns, rows: 0 })
     }
 
@@ -143,23 +157,30 @@ impl TableWriter {
 }
 
 impl Column {
-    fn all(schema: &SchemaDescPtr, plain: &[&str]) -> Result<Vec<Self>> {
-        (0..schema.num_columns()).map(|position| Self::new(schema.column(position), plain)).collect()
+    fn all(schema: &SchemaDescPtr, layout: Layout<'_>) -> Result<Vec<Self>> {
+        (0..schema.num_columns()).map(|position| Self::new(schema.column(position), layout)).collect()
     }
 
-    fn new(descriptor: ColumnDescPtr, plain: &[&str]) -> Result<Self> {
+    fn new(descriptor: ColumnDescPtr, layout: Layout<'_>) -> Result<Self> {
         let is_text = descriptor.converted_type() == ConvertedType::UTF8;
-        let is_plain = plain.contains(&descriptor.name());
+        let is_plain = layout.plain.contains(&descriptor.name());
+        let is_id = layout.ids.contains(&descriptor.name());
+        let repeats = layout.sorted_by.contains(&descriptor.name());
         Ok(match descriptor.physical_type() {
             _ if descriptor.max_rep_level() > 0 => Self::List(ListColumn::new(descriptor)?),
-            Type::BYTE_ARRAY if is_text && !is_plain => {
-                Self::Text { column: TextColumn::new(descriptor)?, texts: Interner::new(0), last: None }
-            }
+            Type::BYTE_ARRAY if is_id => Self::Plain(PlainColumn::ids(descriptor)?),
+            Type::BYTE_ARRAY if is_text && !is_plain => Self::Text {
+                column: TextColumn::new(descriptor)?,
+                texts: Interner::new(HashKey::random().text_seed()),
+                last: None,
+            },
             Type::BYTE_ARRAY => Self::Plain(PlainColumn::new(descriptor)?),
             Type::INT32 => Self::Integer(IntegerColumn::new(descriptor)?),
+            Type::INT64 if repeats => Self::RepeatingLong(RepeatingLongColumn::new(descriptor)?),
             Type::INT64 => Self::Long(LongColumn::new(descriptor)?),
+            Type::BOOLEAN => Self::Truth(TruthColumn::new(descriptor)?),
             Type::FIXED_LEN_BYTE_ARRAY if descriptor.logical_type_ref() == Some(&LogicalType::Uuid) => {
-                Self::Uuid(UuidColumn::new(descriptor)?)
+                Self::Uuid(UuidColumn::new(descriptor, true)?)
             }
             Type::FIXED_LEN_BYTE_ARRAY => Self::Decimal(DecimalColumn::new(descriptor)?),
             other => return Err(mismatch(&format!("a column of type {other}"))),
@@ -177,6 +198,8 @@ impl Column {
             Self::Plain(column) => column.finish(row_group),
             Self::Integer(column) => column.finish(row_group),
             Self::Long(column) => column.finish(row_group),
+            Self::RepeatingLong(column) => column.finish(row_group),
+            Self::Truth(column) => column.finish(row_group),
             Self::Decimal(column) => column.finish(row_group),
             Self::Uuid(column) => column.finish(row_group),
             Self::List(column) => column.finish(row_group),
@@ -210,6 +233,20 @@ impl Rows<'_> {
                 column.extend(std::iter::repeat_n(text.map(str::as_bytes), self.rows))?;
             }
             _ => return Err(mismatch("a text")),
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn optional_texts<'a>(
+        &mut self,
+        values: impl Iterator<Item = Option<&'a str>>,
+    ) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Text { column, texts, last }) => {
+                column.extend(values.map(|text| text.map_or(u32::MAX, |text| number(text, texts, last))))?;
+            }
+            Some(Column::Plain(column)) => column.extend(values.map(|text| text.map(str::as_bytes)))?,
+            _ => return Err(mismatch("texts")),
         }
         Ok(self)
     }
@@ -249,6 +286,14 @@ impl Rows<'_> {
         Ok(self)
     }
 
+    pub(crate) fn truths(&mut self, values: impl Iterator<Item = bool>) -> Result<&mut Self> {
+        match self.columns.next() {
+            Some(Column::Truth(column)) => column.extend(values)?,
+            _ => return Err(mismatch("truth values")),
+        }
+        Ok(self)
+    }
+
     pub(crate) fn long(&mut self, value: i64) -> Result<&mut Self> {
         self.longs(std::iter::repeat_n(value, self.rows))
     }
@@ -257,6 +302,7 @@ impl Rows<'_> {
         match self.columns.next() {
             Some(Column::Long(column)) if column.is_nullable() => column.extend_optional(values.map(Some))?,
             Some(Column::Long(column)) => column.extend(values)?,
+            Some(Column::RepeatingLong(column)) => column.extend(values)?,
             _ => return Err(mismatch("64-bit numbers")),
         }
         Ok(self)
@@ -265,7 +311,7 @@ impl Rows<'_> {
     pub(crate) fn optional_long(&mut self, value: Option<i64>) -> Result<&mut Self> {
         match self.columns.next() {
             Some(Column::Long(column)) if column.is_nullable() => {
-                column.extend_optional(std::iter::repeat_n(value, self.rows))?
+                column.extend_optional(std::iter::repeat_n(value, self.rows))?;
             }
             _ => return Err(mismatch("a 64-bit number")),
         }

@@ -114,6 +114,8 @@ pub struct Rate {
     pub price: Price,
     /// Dimensions that tell charges apart, as positions among the catalog's dimensions.
     pub group: Vec<usize>,
+    /// Unit of the quantity that is priced: what a conversion calls it, or else the meter's.
+    pub pricing_unit: Option<String>,
 }
 
 /// What applies to usage of a meter by an account at a time.

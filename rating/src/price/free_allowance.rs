@@ -12,10 +12,16 @@ pub(crate) fn beyond(quantity: i128, free: i128) -> Result<i128, Overflow> {
     Ok(quantity.checked_sub(free).ok_or(Overflow)?.max(0))
 }
 
-/// The free part of a quantity, as a line at price zero.
-pub(crate) fn line(quantity: i128, beyond: i128) -> Result<TierLine, Overflow> {
-    let free = quantity.checked_sub(beyond).ok_or(Overflow)?;
-    Ok(TierLine { tier: 0, unit_price: Some(0), ..TierLine::whole(free, 0) })
+/// The part of a quantity that the free one covers: `min(quantity, free)`. A quantity below zero is
+/// covered whole, as nothing of it is priced.
+#[inline]
+pub(crate) fn covered(quantity: i128, free: i128) -> Result<i128, Overflow> {
+    quantity.checked_sub(beyond(quantity, free)?).ok_or(Overflow)
+}
+
+/// The covered part of a quantity, as a line at price zero.
+pub(crate) const fn line(covered: i128) -> TierLine {
+    TierLine { tier: 0, unit_price: Some(0), ..TierLine::whole(covered, 0) }
 }
 
 #[cfg(test)]

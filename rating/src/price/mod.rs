@@ -5,6 +5,7 @@
 //! count, so that pricing is multiplying whole numbers. Compilation refuses what could not be exact.
 
 mod basis_points;
+mod billable;
 mod compile;
 mod dynamic;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use schemas::quarantine::UnratedReason;
 
 use crate::Overflow;
 
+pub use billable::Billable;
 pub(crate) use compile::group_dimensions;
 pub use compile::{RateFault, compile_rate};
 pub use flat::ActiveDays;
@@ -193,10 +195,10 @@ impl Price {
         if usage.events == 0 {
             return Ok(());
         }
-        let converted = self.converted(usage.quantity)?;
-        let quantity = self.priced_quantity(usage.quantity)?;
+        let Billable { quantity, allowance } = self.billable(usage)?;
+        let quantity = quantity.checked_sub(allowance).ok_or(Overflow)?;
         if self.free_quantity.is_some() {
-            lines.push(free_allowance::line(converted, quantity)?);
+            lines.push(free_allowance::line(allowance));
         }
         match &self.model {
             Model::Graduated(graduated) => graduated.breakdown(quantity, lines)?,

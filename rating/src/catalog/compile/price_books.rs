@@ -108,7 +108,11 @@ impl Compiler {
                     if let Some(place) = of_meter.get_mut(meter_position) {
                         *place = Some(number(self.catalog.rates.len()));
                     }
-                    self.catalog.rates.push(Rate { price, group });
+                    let pricing_unit = match &rate.convert {
+                        Some(conversion) => conversion.unit.clone(),
+                        None => meter.unit.clone(),
+                    };
+                    self.catalog.rates.push(Rate { price, group, pricing_unit });
                 }
                 Err(faults) => {
                     for fault in faults {

@@ -1,0 +1,220 @@
+//! Columns whose values come in long runs, so that they take next to nothing: truth values, and 64-bit
+//! numbers through a dictionary.
+
+use parquet::basic::Encoding;
+use parquet::errors::Result;
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnDescPtr;
+
+use super::chunk::{Chunk, RowGroupWriter};
+use super::hybrid;
+
+/// Rows in a page.
+const PAGE_ROWS: usize = 1 << 16;
+
+/// Truth values, a bit each.
+pub(crate) struct TruthColumn {
+    chunk: Chunk,
+    /// Eight values a byte, the first in the lowest bit.
+    page: Vec<u8>,
+    page_rows: usize,
+    /// Is there a false one, and a true one?
+    has: [bool; 2],
+    rows: u64,
+}
+
+impl TruthColumn {
+    pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
+        Ok(Self {
+            chunk: Chunk::new(descriptor, true)?,
+            page: Vec::new(),
+            page_rows: 0,
+            has: [false; 2],
+            rows: 0,
+        })
+    }
+
+    pub(crate) fn extend(&mut self, values: impl Iterator<Item = bool>) -> Result<()> {
+        for value in values {
+            let bit = self.page_rows % 8;
+            if bit == 0 {
+                self.page.push(0);
+            }
+            if let Some(byte) = self.page.last_mut() {
+                *byte |= u8::from(value) << bit;
+            }
+            self.has = [self.has[0] || !value, self.has[1] || value];
+            self.page_rows += 1;
+            if self.page_rows == PAGE_ROWS {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.page_rows == 0 {
+            return Ok(());
+        }
+        self.chunk.add_page(&mut self.page, self.page_rows, Encoding::PLAIN)?;
+        self.rows += self.page_rows as u64;
+        self.page_rows = 0;
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
+        self.flush()?;
+        let [has_false, has_true] = std::mem::take(&mut self.has);
+        let statistics = Statistics::boolean(Some(!has_false), Some(has_true), None, Some(0), false);
+        self.chunk.finish(None, std::mem::take(&mut self.rows), Some(statistics), None, row_group)
+    }
+}
+
+/// Whole numbers of 64 bits of which few differ.
+pub(crate) struct RepeatingLongColumn {
+    chunk: Chunk,
+    dictionary: Vec<i64>,
+    /// The value of the row before, and its place.
+    last: Option<(i64, u32)>,
+    page: Vec<u32>,
+    buffer: Vec<u8>,
+    rows: u64,
+}
+
+impl RepeatingLongColumn {
+    pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
+        Ok(Self {
+            chunk: Chunk::new(descriptor, true)?,
+            dictionary: Vec::new(),
+            last: None,
+            page: Vec::new(),
+            buffer: Vec::new(),
+            rows: 0,
+        })
+    }
+
+    pub(crate) fn extend(&mut self, values: impl Iterator<Item = i64>) -> Result<()> {
+        for value in values {
+            let place = match self.last {
+                Some((last, place)) if last == value => place,
+                _ => self.place_of(value),
+            };
+            self.page.push(place);
+            if self.page.len() == PAGE_ROWS {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn place_of(&mut self, value: i64) -> u32 {
+        // Newest first: periods follow each other.
+        let known = self.dictionary.iter().rposition(|known| *known == value);
+        let place = known.unwrap_or_else(|| {
+            self.dictionary.push(value);
+            self.dictionary.len() - 1
+        });
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        self.last = Some((value, place));
+        place
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.page.is_empty() {
+            return Ok(());
+        }
+        let width = hybrid::width_of(self.dictionary.len());
+        self.buffer.clear();
+        self.buffer.push(width);
+        hybrid::encode(&self.page, width, &mut self.buffer);
+        self.chunk.add_page(&mut self.buffer, self.page.len(), Encoding::RLE_DICTIONARY)?;
+        self.rows += self.page.len() as u64;
+        self.page.clear();
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
+        self.flush()?;
+        self.buffer.clear();
+        self.buffer.extend(self.dictionary.iter().flat_map(|value| value.to_le_bytes()));
+        let least = self.dictionary.iter().min().copied();
+        let greatest = self.dictionary.iter().max().copied();
+        let statistics = Statistics::int64(least, greatest, None, Some(0), false);
+        let dictionary = Some((&mut self.buffer, self.dictionary.len()));
+        self.chunk.finish(dictionary, std::mem::take(&mut self.rows), Some(statistics), None, row_group)?;
+        self.dictionary.clear();
+        self.last = None;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use arrow::array::{Array, AsArray, RecordBatch};
+    use arrow::datatypes::{DataType, Field, Schema, TimeUnit, TimestampMicrosecondType};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+    use super::super::table::{Layout, TableWriter};
+    use crate::output::Output;
+
+    #[test]
+    fn what_is_written_is_read_and_runs_cost_nothing() {
+        let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let schema = Schema::new(vec![
+            Field::new("start", instant, false),
+            Field::new("is_retroactive", DataType::Boolean, false),
+            Field::new("unit", DataType::Utf8, true),
+        ]);
+        // Groups of 7 rows, over more than one page; most have the values of the group before.
+        let groups = 30_000i64;
+        let row = |group: i64| {
+            let day = group / 10_000;
+            (day * 86_400_000_000, group % 15_000 == 3, (group / 7_500 != 1).then_some("kB"))
+        };
+        let place = tempfile::tempdir().unwrap();
+        let output = Output::create(&place.path().join("out")).unwrap();
+        let layout = Layout { sorted_by: &["start"], ..Layout::default() };
+        let mut table = TableWriter::create(&output, "table.parquet", &schema, layout).unwrap();
+        for group in 0..groups {
+            let (start, truth, unit) = row(group);
+            let written = table.write(7, |rows| {
+                rows.long(start)?
+                    .truths(std::iter::repeat_n(truth, 7))?
+                    .optional_texts(std::iter::repeat_n(unit, 7))?;
+                Ok(())
+            });
+            written.unwrap();
+        }
+        table.finish().unwrap();
+        output.publish().unwrap();
+
+        let file = File::open(place.path().join("out/table.parquet")).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let metadata = Arc::clone(reader.metadata());
+        let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+        let mut rows = 0i64;
+        for batch in &batches {
+            let starts = batch.column(0).as_primitive::<TimestampMicrosecondType>();
+            let (truths, units) = (batch.column(1).as_boolean(), batch.column(2).as_string::<i32>());
+            for position in 0..batch.num_rows() {
+                let unit = units.is_valid(position).then(|| units.value(position));
+                let got = (starts.value(position), truths.value(position), unit);
+                assert_eq!(got, row(rows / 7), "row {rows}");
+                rows += 1;
+            }
+        }
+        assert_eq!(rows, groups * 7);
+        let columns = metadata.row_group(0).columns();
+        for column in columns {
+            assert!(column.compressed_size() < 1_000, "{column:?}");
+        }
+        let statistics = |position: usize| columns[position].statistics().unwrap();
+        assert_eq!(statistics(0).min_bytes_opt().unwrap(), 0i64.to_le_bytes());
+        assert_eq!(statistics(0).max_bytes_opt().unwrap(), (2 * 86_400_000_000i64).to_le_bytes());
+        let bounds = (statistics(1).min_bytes_opt().unwrap(), statistics(1).max_bytes_opt().unwrap());
+        assert_eq!(bounds, (&[0][..], &[1][..]));
+    }
+}

@@ -1,0 +1,11 @@
+//! Deciding from outside: running totals and accruals against recomputation from scratch.
+
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod decided;
+mod from_scratch;
+mod hostile;
+mod random;
+mod random_catalog;
+mod running_totals;
+mod vectors;
