@@ -10,10 +10,10 @@ use crate::support::{Workplace, called, query, shortest};
 #[test]
 fn the_demo_gives_the_exact_totals_of_its_example() {
     let place = Workplace::new();
-    let called = place.call(&["demo", "--json", "--quiet"]);
-    assert_eq!(called.code, 0, "{}", called.stderr);
+    let first = place.call(&["demo", "--json", "--quiet"]);
+    assert_eq!(first.code, 0, "{}", first.stderr);
     let expected = example("llm-tokens").join("expected.json");
-    check(&serde_json::from_str(&called.stdout).unwrap(), &place.path("tallybook-demo/results"), &expected);
+    check(&serde_json::from_str(&first.stdout).unwrap(), &place.path("tallybook-demo/results"), &expected);
     // A second demo replaces the first, and the commands it shows work as they are.
     let again = called(&place.command(&["demo"]).env_remove("CARGO_MANIFEST_DIR").output().unwrap());
     assert_eq!(again.code, 0, "{}", again.stderr);
