@@ -63,9 +63,6 @@ pub enum HeaderError {
     /// Not the encoding of CSV files.
     #[error("the file is UTF-16: save it as UTF-8")]
     Utf16,
-    /// What was taken for one row is more than one.
-    #[error("the lines end with a carriage return and no line feed: save the file with line feeds")]
-    LoneCarriageReturns,
     /// A quote that opens in the header and swallows the rows.
     #[error("a quote in the header is never closed: close it, or remove it")]
     UnclosedQuote,
@@ -97,7 +94,7 @@ pub(crate) fn read_header(bytes: &[u8], delimiter: u8) -> Result<Vec<String>, He
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(HeaderError::Utf16);
     }
-    if RowSplitter::new(delimiter).first_end(bytes).is_none() && bytes.contains(&b'\n') {
+    if RowSplitter::new(delimiter).first_end(bytes).is_none() && line_ends(bytes.trim_ascii_end()) > 0 {
         return Err(HeaderError::UnclosedQuote);
     }
     let mut reader = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(bytes);
@@ -106,10 +103,6 @@ pub(crate) fn read_header(bytes: &[u8], delimiter: u8) -> Result<Vec<String>, He
     if !reader.read_byte_record(&mut record).unwrap_or(false) {
         let what = if bytes.is_empty() { "the file is empty" } else { "the first line is empty" };
         return Err(HeaderError::Empty(what));
-    }
-    let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
-    if bytes.get(end..).unwrap_or_default().iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
-        return Err(HeaderError::LoneCarriageReturns);
     }
     Ok(record.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
