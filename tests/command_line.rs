@@ -161,6 +161,16 @@ fn compressed_lists_and_lines_are_read_alike() {
 }
 
 #[test]
+fn a_directory_is_read_with_those_in_it() {
+    let place = place();
+    place.write("usage/one.ndjson", good("one"));
+    place.write("usage/2026-10/deep/two.ndjson", good("two"));
+    place.write("usage/.hidden/three.ndjson", good("three"));
+    let report = place.run(&["usage"]);
+    assert_eq!(report["rated"], 2);
+}
+
+#[test]
 fn no_event_is_a_result_too() {
     let place = place();
     place.write("empty.ndjson", "");

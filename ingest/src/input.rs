@@ -181,17 +181,33 @@ pub fn find_inputs(
     Ok(inputs)
 }
 
+/// Finds the files of usage below a directory; hidden directories and links to directories are left out.
+fn find_event_files(
+    directory: &Path,
+    patterns: &FilePatterns,
+    files: &mut Vec<PathBuf>,
+) -> Result<(), InputError> {
+    let failed = |error| InputError::Read { name: directory.display().to_string(), offset: 0, error };
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        let is_hidden = file_name(&path).is_some_and(|name| name.starts_with('.'));
+        if entry.file_type().map_err(failed)?.is_dir() {
+            if !is_hidden {
+                find_event_files(&path, patterns, files)?;
+            }
+        } else if may_be_file(&path) && patterns.is_event_file(&path) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
 fn find_files(name: &str, patterns: &FilePatterns) -> Result<Vec<PathBuf>, InputError> {
     let path = Path::new(name);
     if path.is_dir() {
-        let failed = |error| InputError::Read { name: name.to_owned(), offset: 0, error };
         let mut files = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if may_be_file(&path) && patterns.is_event_file(&path) {
-                files.push(path);
-            }
-        }
+        find_event_files(path, patterns, &mut files)?;
         files.sort();
         return if files.is_empty() { Err(InputError::EmptyDirectory(name.to_owned())) } else { Ok(files) };
     }
