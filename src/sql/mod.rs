@@ -1,7 +1,7 @@
 //! SQL over the results of a run, by DataFusion.
 //!
 //! The tables of a run are in the schema `files`; what people query are views over them, see [`views`].
-//! Amounts never wrap: [`checked_sum`] takes the place of a sum that would. Numbers in a query are exact
+//! Amounts never wrap: `checked_sum` takes the place of a sum that would. Numbers in a query are exact
 //! decimals, not floats. Nothing a query says changes the results.
 
 pub mod answer;
