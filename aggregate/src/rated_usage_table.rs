@@ -21,7 +21,7 @@ use crate::decider::DecidedBatch;
 use crate::error::AggregateError;
 use crate::output::{Output, OutputFile};
 use crate::parquet_columns::{
-    DecimalColumn, IntegerColumn, LongColumn, PlainColumn, RowGroupWriter, TextColumn, UuidColumn,
+    DecimalColumn, LongColumn, PlainColumn, RepeatingColumn, RowGroupWriter, TextColumn, UuidColumn,
     begin_file, parquet_error,
 };
 
@@ -98,9 +98,9 @@ struct RowGroup {
     contract: TextColumn,
     contract_line: TextColumn,
     price_book: TextColumn,
-    price_book_version: IntegerColumn,
-    service_day: IntegerColumn,
-    billing_period_start: IntegerColumn,
+    price_book_version: RepeatingColumn<i32>,
+    service_day: RepeatingColumn<i32>,
+    billing_period_start: RepeatingColumn<i32>,
     dimensions: Vec<TextColumn>,
 }
 
@@ -289,9 +289,9 @@ impl RowGroup {
             contract: TextColumn::new(column(10))?,
             contract_line: TextColumn::new(column(11))?,
             price_book: TextColumn::new(column(12))?,
-            price_book_version: IntegerColumn::new(column(13))?,
-            service_day: IntegerColumn::new(column(14))?,
-            billing_period_start: IntegerColumn::new(column(15))?,
+            price_book_version: RepeatingColumn::new(column(13))?,
+            service_day: RepeatingColumn::new(column(14))?,
+            billing_period_start: RepeatingColumn::new(column(15))?,
             dimensions: (FIRST_DIMENSION..columns.num_columns())
                 .map(|position| TextColumn::new(column(position)))
                 .collect::<Result<_>>()?,

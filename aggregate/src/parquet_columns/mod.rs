@@ -15,7 +15,8 @@ mod repeating;
 mod table;
 
 pub(crate) use chunk::RowGroupWriter;
-pub(crate) use column::{IntegerColumn, LongColumn, TextColumn};
+pub(crate) use column::{LongColumn, TextColumn};
 pub(crate) use decimal::DecimalColumn;
 pub(crate) use plain::{PlainColumn, UuidColumn};
+pub(crate) use repeating::RepeatingColumn;
 pub(crate) use table::{Layout, Rows, TableWriter, begin_file, parquet_error};

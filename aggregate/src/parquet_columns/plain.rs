@@ -8,111 +8,121 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{Chunk, RowGroupWriter};
 use super::column::{PAGE_ROWS, put_bytes, put_levels};
-use super::id_index::IdIndex;
+use super::id_index::{Bounds, IdIndex};
 
 /// Bytes of a UUID.
 const UUID_BYTES: usize = 16;
 
-/// UUIDs as sixteen bytes, which are not compressed, with an index.
-pub(crate) struct UuidColumn {
+/// Values as they are, and which of them are absent.
+struct PlainPages {
     chunk: Chunk,
     is_nullable: bool,
+    /// Per row of the page, is there a value?
     levels: Vec<u32>,
+    /// The values of the page.
     page: Vec<u8>,
-    index: IdIndex,
     rows: u64,
     nulls: u64,
 }
 
-impl UuidColumn {
-    pub(crate) fn new(descriptor: ColumnDescPtr, has_filter: bool) -> Result<Self> {
+impl PlainPages {
+    fn new(descriptor: ColumnDescPtr, may_compress: bool) -> Result<Self> {
         let is_nullable = descriptor.max_def_level() > 0;
         Ok(Self {
-            chunk: Chunk::new(descriptor, false)?,
+            chunk: Chunk::new(descriptor, may_compress)?,
             is_nullable,
             levels: Vec::new(),
             page: Vec::new(),
-            index: IdIndex::new(has_filter),
             rows: 0,
             nulls: 0,
         })
     }
 
-    #[inline]
-    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8; 16]>>) -> Result<()> {
-        for value in values {
-            self.levels.push(u32::from(value.is_some()));
-            if let Some(value) = value {
-                self.page.extend_from_slice(value);
-            }
-        }
-        if self.levels.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
+    fn is_full(&self) -> bool {
+        self.levels.len() >= PAGE_ROWS
     }
 
     fn flush(&mut self) -> Result<()> {
         if self.levels.is_empty() {
             return Ok(());
         }
-        let ids = self.page.chunks_exact(UUID_BYTES);
-        self.nulls += (self.levels.len() - ids.len()) as u64;
-        for id in ids {
-            self.index.insert(id)?;
-        }
         if self.is_nullable {
-            prepend_levels(&self.levels, &mut self.page);
+            let mut encoded = Vec::new();
+            put_levels(&self.levels, 1, &mut encoded);
+            self.page.splice(..0, encoded);
         }
         self.chunk.add_page(&mut self.page, self.levels.len(), Encoding::PLAIN)?;
         self.rows += self.levels.len() as u64;
+        self.nulls += self.levels.iter().filter(|level| **level == 0).count() as u64;
         self.levels.clear();
         Ok(())
     }
 
-    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
-        self.flush()?;
-        let (bounds, filter) = self.index.take();
-        let (least, greatest) = bounds.unzip();
-        let statistics = Statistics::fixed_len_byte_array(
-            least.map(FixedLenByteArray::from),
-            greatest.map(FixedLenByteArray::from),
-            None,
-            Some(std::mem::take(&mut self.nulls)),
-            false,
-        );
+    /// Ends the chunk, whose last page is written, and begins the next; `statistics` are made from bounds
+    /// and the number of absent values.
+    fn finish(
+        &mut self,
+        index: Option<&mut IdIndex>,
+        statistics: impl FnOnce(Bounds, u64) -> Statistics,
+        row_group: &mut RowGroupWriter<'_>,
+    ) -> Result<()> {
+        let (bounds, filter) = index.map(IdIndex::take).unwrap_or_default();
+        let statistics = statistics(bounds, std::mem::take(&mut self.nulls));
         self.chunk.finish(None, std::mem::take(&mut self.rows), Some(statistics), filter, row_group)
     }
 }
 
-/// Puts levels before the values of a page.
-fn prepend_levels(levels: &[u32], page: &mut Vec<u8>) {
-    let mut encoded = Vec::new();
-    put_levels(levels, 1, &mut encoded);
-    page.splice(..0, encoded);
+/// UUIDs as sixteen bytes, which are not compressed, with an index.
+pub(crate) struct UuidColumn {
+    pages: PlainPages,
+    index: IdIndex,
+}
+
+impl UuidColumn {
+    pub(crate) fn new(descriptor: ColumnDescPtr, has_filter: bool) -> Result<Self> {
+        Ok(Self { pages: PlainPages::new(descriptor, false)?, index: IdIndex::new(has_filter) })
+    }
+
+    #[inline]
+    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8; 16]>>) -> Result<()> {
+        let PlainPages { levels, page, .. } = &mut self.pages;
+        for value in values {
+            levels.push(u32::from(value.is_some()));
+            if let Some(value) = value {
+                page.extend_from_slice(value);
+            }
+        }
+        if self.pages.is_full() { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        for id in self.pages.page.chunks_exact(UUID_BYTES) {
+            self.index.insert(id)?;
+        }
+        self.pages.flush()
+    }
+
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
+        self.flush()?;
+        let statistics = |bounds: Bounds, nulls| {
+            let (least, greatest) = bounds.unzip();
+            let [least, greatest] = [least, greatest].map(|id| id.map(FixedLenByteArray::from));
+            Statistics::fixed_len_byte_array(least, greatest, None, Some(nulls), false)
+        };
+        self.pages.finish(Some(&mut self.index), statistics, row_group)
+    }
 }
 
 /// Texts or bytes as they are, where most differ or most are absent.
 pub(crate) struct PlainColumn {
-    chunk: Chunk,
-    is_nullable: bool,
-    levels: Vec<u32>,
-    page: Vec<u8>,
+    pages: PlainPages,
     /// Where the texts are ids.
     index: Option<IdIndex>,
-    rows: u64,
-    nulls: u64,
 }
 
 impl PlainColumn {
     pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
-        let is_nullable = descriptor.max_def_level() > 0;
-        Ok(Self {
-            chunk: Chunk::new(descriptor, true)?,
-            is_nullable,
-            levels: Vec::new(),
-            page: Vec::new(),
-            index: None,
-            rows: 0,
-            nulls: 0,
-        })
+        Ok(Self { pages: PlainPages::new(descriptor, true)?, index: None })
     }
 
     /// A column of ids, which gets bounds.
@@ -122,44 +132,26 @@ impl PlainColumn {
 
     #[inline]
     pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<()> {
+        let PlainPages { levels, page, .. } = &mut self.pages;
         for value in values {
-            self.levels.push(u32::from(value.is_some()));
-            match (value, &mut self.index) {
-                (Some(value), Some(index)) => {
+            levels.push(u32::from(value.is_some()));
+            if let Some(value) = value {
+                if let Some(index) = &mut self.index {
                     index.insert(value)?;
-                    put_bytes(value, &mut self.page);
                 }
-                (Some(value), None) => put_bytes(value, &mut self.page),
-                (None, _) => self.nulls += 1,
+                put_bytes(value, page);
             }
         }
-        if self.levels.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        if self.levels.is_empty() {
-            return Ok(());
-        }
-        if self.is_nullable {
-            prepend_levels(&self.levels, &mut self.page);
-        }
-        self.chunk.add_page(&mut self.page, self.levels.len(), Encoding::PLAIN)?;
-        self.rows += self.levels.len() as u64;
-        self.levels.clear();
-        Ok(())
+        if self.pages.is_full() { self.pages.flush() } else { Ok(()) }
     }
 
     pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
-        self.flush()?;
-        let (bounds, filter) = self.index.as_mut().map(IdIndex::take).unwrap_or_default();
-        let (least, greatest) = bounds.unzip();
-        let statistics = Statistics::byte_array(
-            least.map(ByteArray::from),
-            greatest.map(ByteArray::from),
-            None,
-            Some(std::mem::take(&mut self.nulls)),
-            false,
-        );
-        self.chunk.finish(None, std::mem::take(&mut self.rows), Some(statistics), filter, row_group)
+        self.pages.flush()?;
+        let statistics = |bounds: Bounds, nulls| {
+            let (least, greatest) = bounds.unzip();
+            let [least, greatest] = [least, greatest].map(|id| id.map(ByteArray::from));
+            Statistics::byte_array(least, greatest, None, Some(nulls), false)
+        };
+        self.pages.finish(self.index.as_mut(), statistics, row_group)
     }
 }

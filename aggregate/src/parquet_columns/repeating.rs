@@ -1,5 +1,5 @@
-//! Columns whose values come in long runs, so that they take next to nothing: truth values, and 64-bit
-//! numbers through a dictionary.
+//! Columns of few different values, mostly in long runs, so that they take next to nothing: truth values, and
+//! whole numbers through a dictionary.
 
 use parquet::basic::Encoding;
 use parquet::errors::Result;
@@ -7,10 +7,8 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{Chunk, RowGroupWriter};
+use super::column::PAGE_ROWS;
 use super::hybrid;
-
-/// Rows in a page.
-const PAGE_ROWS: usize = 1 << 16;
 
 /// Truth values, a bit each.
 pub(crate) struct TruthColumn {
@@ -70,18 +68,47 @@ impl TruthColumn {
     }
 }
 
-/// Whole numbers of 64 bits of which few differ.
-pub(crate) struct RepeatingLongColumn {
+/// A whole number a column can have.
+pub(crate) trait Number: Copy + Ord {
+    /// Its bytes, as pages have them.
+    fn put(self, content: &mut Vec<u8>);
+
+    /// The statistics of a chunk with this least and this greatest number.
+    fn statistics(least: Option<Self>, greatest: Option<Self>) -> Statistics;
+}
+
+impl Number for i32 {
+    fn put(self, content: &mut Vec<u8>) {
+        content.extend_from_slice(&self.to_le_bytes());
+    }
+
+    fn statistics(least: Option<Self>, greatest: Option<Self>) -> Statistics {
+        Statistics::int32(least, greatest, None, Some(0), false)
+    }
+}
+
+impl Number for i64 {
+    fn put(self, content: &mut Vec<u8>) {
+        content.extend_from_slice(&self.to_le_bytes());
+    }
+
+    fn statistics(least: Option<Self>, greatest: Option<Self>) -> Statistics {
+        Statistics::int64(least, greatest, None, Some(0), false)
+    }
+}
+
+/// Whole numbers of which few differ: a dictionary and numbers into it.
+pub(crate) struct RepeatingColumn<T> {
     chunk: Chunk,
-    dictionary: Vec<i64>,
+    dictionary: Vec<T>,
     /// The value of the row before, and its place.
-    last: Option<(i64, u32)>,
+    last: Option<(T, u32)>,
     page: Vec<u32>,
     buffer: Vec<u8>,
     rows: u64,
 }
 
-impl RepeatingLongColumn {
+impl<T: Number> RepeatingColumn<T> {
     pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
         Ok(Self {
             chunk: Chunk::new(descriptor, true)?,
@@ -93,30 +120,18 @@ impl RepeatingLongColumn {
         })
     }
 
-    pub(crate) fn extend(&mut self, values: impl Iterator<Item = i64>) -> Result<()> {
-        for value in values {
-            let place = match self.last {
-                Some((last, place)) if last == value => place,
-                _ => self.place_of(value),
-            };
-            self.page.push(place);
-            if self.page.len() == PAGE_ROWS {
-                self.flush()?;
+    #[inline]
+    pub(crate) fn extend(&mut self, values: impl Iterator<Item = T>) -> Result<()> {
+        let Self { dictionary, last, page, .. } = self;
+        page.extend(values.map(|value| match last {
+            Some((last, place)) if *last == value => *place,
+            _ => {
+                let place = place_of(value, dictionary);
+                *last = Some((value, place));
+                place
             }
-        }
-        Ok(())
-    }
-
-    fn place_of(&mut self, value: i64) -> u32 {
-        // Newest first: periods follow each other.
-        let known = self.dictionary.iter().rposition(|known| *known == value);
-        let place = known.unwrap_or_else(|| {
-            self.dictionary.push(value);
-            self.dictionary.len() - 1
-        });
-        let place = u32::try_from(place).unwrap_or(u32::MAX);
-        self.last = Some((value, place));
-        place
+        }));
+        if self.page.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -136,16 +151,29 @@ impl RepeatingLongColumn {
     pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
         self.flush()?;
         self.buffer.clear();
-        self.buffer.extend(self.dictionary.iter().flat_map(|value| value.to_le_bytes()));
+        for value in &self.dictionary {
+            value.put(&mut self.buffer);
+        }
         let least = self.dictionary.iter().min().copied();
         let greatest = self.dictionary.iter().max().copied();
-        let statistics = Statistics::int64(least, greatest, None, Some(0), false);
+        let statistics = T::statistics(least, greatest);
         let dictionary = Some((&mut self.buffer, self.dictionary.len()));
         self.chunk.finish(dictionary, std::mem::take(&mut self.rows), Some(statistics), None, row_group)?;
         self.dictionary.clear();
         self.last = None;
         Ok(())
     }
+}
+
+/// The place of a value in a dictionary; a new one gets the next.
+fn place_of<T: Number>(value: T, dictionary: &mut Vec<T>) -> u32 {
+    // Newest first: days, versions and periods follow each other.
+    let known = dictionary.iter().rposition(|known| *known == value);
+    let place = known.unwrap_or_else(|| {
+        dictionary.push(value);
+        dictionary.len() - 1
+    });
+    u32::try_from(place).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

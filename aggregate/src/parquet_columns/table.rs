@@ -15,10 +15,10 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
 
 use super::chunk::RowGroupWriter;
-use super::column::{IntegerColumn, LongColumn, TextColumn};
+use super::column::{LongColumn, TextColumn};
 use super::decimal::{DecimalColumn, ListColumn};
 use super::plain::{PlainColumn, UuidColumn};
-use super::repeating::{RepeatingLongColumn, TruthColumn};
+use super::repeating::{RepeatingColumn, TruthColumn};
 use crate::error::AggregateError;
 use crate::output::{Output, OutputFile, write_error};
 
@@ -89,9 +89,9 @@ enum Column {
         last: Option<(Box<str>, u32)>,
     },
     Plain(PlainColumn),
-    Integer(IntegerColumn),
+    Integer(RepeatingColumn<i32>),
     Long(LongColumn),
-    RepeatingLong(RepeatingLongColumn),
+    RepeatingLong(RepeatingColumn<i64>),
     Truth(TruthColumn),
     Decimal(DecimalColumn),
     Uuid(UuidColumn),
@@ -175,8 +175,8 @@ impl Column {
                 last: None,
             },
             Type::BYTE_ARRAY => Self::Plain(PlainColumn::new(descriptor)?),
-            Type::INT32 => Self::Integer(IntegerColumn::new(descriptor)?),
-            Type::INT64 if repeats => Self::RepeatingLong(RepeatingLongColumn::new(descriptor)?),
+            Type::INT32 => Self::Integer(RepeatingColumn::new(descriptor)?),
+            Type::INT64 if repeats => Self::RepeatingLong(RepeatingColumn::new(descriptor)?),
             Type::INT64 => Self::Long(LongColumn::new(descriptor)?),
             Type::BOOLEAN => Self::Truth(TruthColumn::new(descriptor)?),
             Type::FIXED_LEN_BYTE_ARRAY if descriptor.logical_type_ref() == Some(&LogicalType::Uuid) => {
