@@ -20,7 +20,7 @@ use schemas::printable::printable;
 use crate::catalog::CatalogError;
 use crate::generate::GenerateError;
 use crate::pipeline::RunError;
-use crate::sql::NoResults;
+use crate::sql::{self, NoResults};
 
 /// The program failed.
 const FAILED: u8 = 1;
@@ -78,10 +78,7 @@ fn write_explanation(to: &mut impl Write, error: &anyhow::Error) -> io::Result<(
         }
     }
     if let Some(error) = error.downcast_ref::<DataFusionError>() {
-        // Errors of a query have lines of their own.
-        let text = error.strip_backtrace();
-        let lines: Vec<_> = text.lines().map(printable).collect();
-        return writeln!(to, "error: {}", lines.join("\n"));
+        return writeln!(to, "error: {}", sql::explain(error));
     }
     // What has a place in the file system says so; what has none is standard output.
     let place = if is_of_no_place(error) { "standard output: " } else { "" };

@@ -6,8 +6,8 @@ use anyhow::Result;
 use ingest::input::InputError;
 
 use crate::command_line::QueryArguments;
+use crate::sql::Session;
 use crate::sql::prompt::Prompt;
-use crate::sql::{Session, answer};
 
 /// Answers a query, those of standard input, or those typed at a prompt.
 ///
@@ -26,10 +26,5 @@ pub fn query(arguments: &QueryArguments) -> Result<()> {
             text
         }
     };
-    runtime.block_on(async {
-        for statement in Session::statements(&text)? {
-            answer::show(&mut stdout(), session.run(statement).await?, arguments.format).await?;
-        }
-        Ok(())
-    })
+    runtime.block_on(session.answer(&text, &mut stdout(), arguments.format))
 }

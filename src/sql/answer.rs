@@ -24,7 +24,11 @@ const TABLE_ROWS_MAX: usize = 1_000;
 ///
 /// # Errors
 /// What the query fails with, and what writing fails with.
-pub async fn show(to: &mut impl Write, rows: SendableRecordBatchStream, format: RowFormat) -> Result<()> {
+pub(super) async fn show(
+    to: &mut impl Write,
+    rows: SendableRecordBatchStream,
+    format: RowFormat,
+) -> Result<()> {
     let mut to = Watched { to, error: None };
     let shown = show_rows(&mut to, rows, format).await;
     // The writers of rows put the error into words of their own.

@@ -4,14 +4,15 @@
 //! Amounts never wrap: `checked_sum` takes the place of a sum that would. Numbers in a query are exact
 //! decimals, not floats. Nothing a query says changes the results.
 
-pub mod answer;
+mod answer;
 mod checked_sum;
 pub mod prompt;
 mod record_text;
 mod uuid_text;
 pub mod views;
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -22,7 +23,9 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{AggregateUDF, LogicalPlan, ScalarUDF};
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
+use schemas::printable::printable;
 
+use crate::command_line::RowFormat;
 use crate::report::REPORT_FILE;
 use views::VIEWS;
 
@@ -47,6 +50,14 @@ fn directory_url(directory: &Path) -> anyhow::Result<ListingTableUrl> {
     }
     url.push('/');
     Ok(ListingTableUrl::parse(url)?)
+}
+
+/// What DataFusion says of a query, on lines of its own, without what it would do to a terminal.
+#[must_use]
+pub fn explain(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    let lines: Vec<_> = text.lines().map(printable).collect();
+    lines.join("\n")
 }
 
 /// A connection to the results of a run.
@@ -93,19 +104,19 @@ impl Session {
         Ok(())
     }
 
-    /// The statements of a text.
+    /// Answers the statements of a text, one after another.
     ///
     /// # Errors
-    /// Where the text is no SQL.
-    pub fn statements(text: &str) -> Result<Vec<Statement>> {
-        Ok(DFParserBuilder::new(text).build()?.parse_statements()?.into())
+    /// Where the text is no SQL, what is wrong with a statement, and what writing fails with.
+    pub async fn answer(&self, text: &str, to: &mut impl Write, format: RowFormat) -> anyhow::Result<()> {
+        for statement in DFParserBuilder::new(text).build()?.parse_statements()? {
+            answer::show(to, self.run(statement).await?, format).await?;
+        }
+        Ok(())
     }
 
     /// Begins to answer a statement.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub async fn run(&self, statement: Statement) -> Result<SendableRecordBatchStream> {
+    async fn run(&self, statement: Statement) -> Result<SendableRecordBatchStream> {
         let plan = self.context.state().statement_to_plan(statement).await?;
         let changes_results = match &plan {
             LogicalPlan::Dml(_) => true,

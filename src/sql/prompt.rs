@@ -9,7 +9,7 @@ use rustyline::error::ReadlineError;
 use tokio::runtime::Runtime;
 
 use super::views::VIEWS;
-use super::{Session, answer};
+use super::{Session, explain};
 use crate::command_line::RowFormat;
 
 const HELP: &str = "A query ends with ;    DESCRIBE name;  shows columns    tables  lists what there is
@@ -41,15 +41,18 @@ impl<'a> Prompt<'a> {
             let prompt = if text.is_empty() { "tallybook> " } else { "       ..> " };
             match editor.readline(prompt) {
                 Ok(line) => {
-                    if text.is_empty() && !self.is_query(line.trim())? {
-                        if matches!(line.trim(), "exit" | "quit" | "\\q") {
-                            return Ok(());
+                    let word = if text.is_empty() { Word::of(&line) } else { Word::Query };
+                    match word {
+                        Word::Nothing => {}
+                        Word::Help => writeln!(stdout(), "{HELP}")?,
+                        Word::Tables => show_tables()?,
+                        Word::Exit => return Ok(()),
+                        Word::Query => {
+                            text.push_str(&line);
+                            text.push('\n');
                         }
-                        continue;
                     }
-                    text.push_str(&line);
-                    text.push('\n');
-                    if line.trim_end().ends_with(';') {
+                    if text.trim_end().ends_with(';') {
                         editor.add_history_entry(text.trim())?;
                         self.answer(&text)?;
                         text.clear();
@@ -62,29 +65,33 @@ impl<'a> Prompt<'a> {
         }
     }
 
-    /// Is a line the begin of a query? Words of the prompt are answered.
-    #[expect(clippy::unused_self, reason = "answers for the prompt")]
-    fn is_query(&self, line: &str) -> Result<bool> {
-        match line {
-            "" | "exit" | "quit" | "\\q" => {}
-            "help" | "\\?" | "?" => writeln!(stdout(), "{HELP}")?,
-            "tables" | "\\d" => show_tables()?,
-            _ => return Ok(true),
-        }
-        Ok(false)
-    }
-
     fn answer(&self, text: &str) -> Result<()> {
-        let answered = self.runtime.block_on(async {
-            for statement in Session::statements(text)? {
-                let rows = self.session.run(statement).await?;
-                answer::show(&mut stdout(), rows, RowFormat::Table).await?;
-            }
-            Ok::<(), anyhow::Error>(())
-        });
+        let answered = self.runtime.block_on(self.session.answer(text, &mut stdout(), RowFormat::Table));
         match answered.as_ref().map_err(|error| error.downcast_ref::<DataFusionError>()) {
-            Err(Some(error)) => writeln!(stdout(), "error: {}", error.strip_backtrace()).map_err(Into::into),
+            Err(Some(error)) => writeln!(stdout(), "error: {}", explain(error)).map_err(Into::into),
             _ => answered,
+        }
+    }
+}
+
+/// What a line asks for where no query is begun.
+enum Word {
+    Nothing,
+    Help,
+    Tables,
+    Exit,
+    /// It begins a query.
+    Query,
+}
+
+impl Word {
+    fn of(line: &str) -> Self {
+        match line.trim() {
+            "" => Self::Nothing,
+            "help" | "\\?" | "?" => Self::Help,
+            "tables" | "\\d" => Self::Tables,
+            "exit" | "quit" | "\\q" => Self::Exit,
+            _ => Self::Query,
         }
     }
 }
