@@ -23,7 +23,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         decider.decide(batch, &mut into);
         decided.push(into);
     });
-    let (totals, ..) = decider.finish();
+    let (totals, _) = decider.finish();
 
     let mut group = criterion.benchmark_group("snapshot");
     group.sample_size(10);

@@ -88,7 +88,12 @@ pub enum RunError {
 type Decoded = Result<EventBatch, InputError>;
 
 /// What deciding leaves behind.
-type Finished = (RunningTotals, ControlTotals, Interner, Interner, u64);
+struct Finished {
+    totals: RunningTotals,
+    control: ControlTotals,
+    /// Records the decoders met.
+    received: u64,
+}
 
 /// Performs a run.
 ///
@@ -221,8 +226,8 @@ fn decide(
 }
 
 fn end(decider: Decider, received: u64) -> Finished {
-    let (totals, control, sources, event_types) = decider.finish();
-    (totals, control, sources, event_types, received)
+    let (totals, control) = decider.finish();
+    Finished { totals, control, received }
 }
 
 /// Makes room for the events that the bytes still unread will bring, if they are like those read.
@@ -298,16 +303,15 @@ fn finish(
     tables: Tables,
     finished: Finished,
 ) -> Result<RunReport, RunError> {
-    let (totals, control, sources, event_types, received) = finished;
-    let rated = tables.rated_usage.finish()?;
-    let quarantine = tables.quarantine.finish()?;
+    let Finished { totals, control, received } = finished;
+    let Tables { rated_usage, quarantine, texts } = tables;
+    let rated = rated_usage.finish()?;
+    let quarantine = quarantine.finish()?;
     progress.begin(Stage::Accruing);
     let accruals = write_accruals(plan, progress, &output, &totals)?;
-    let text = |texts: &Interner, number: u32| {
-        texts.text(number).map_or_else(String::new, |text| String::from_utf8_lossy(text).into_owned())
-    };
     progress.begin(Stage::Publishing);
-    let rows = control.rows(|number| text(&sources, number), |number| text(&event_types, number));
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let rows = control.rows(|number| text(texts.source(number)), |number| text(texts.event_type(number)));
     write_control_totals(&output, &rows)?;
     let books = Books {
         received,

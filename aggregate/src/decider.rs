@@ -159,8 +159,8 @@ impl Decider {
 
     /// Ends deciding; what accruals and control totals are made from.
     #[must_use]
-    pub fn finish(self) -> (RunningTotals, ControlTotals, Interner, Interner) {
-        (self.totals, self.control, self.sources, self.event_types)
+    pub fn finish(self) -> (RunningTotals, ControlTotals) {
+        (self.totals, self.control)
     }
 
     /// Decides the events of a batch. `decided` is empty, and its buffers are used.
