@@ -2,30 +2,11 @@
 
 use std::fs;
 
+use crate::command_line::CATALOG;
 use crate::support::{Called, Workplace};
 
-const CATALOG: &str = "
-kind: legal_entity
-id: seller
----
-kind: meter
-id: tokens
-event_type: tokens
-aggregation: sum
-value: $.tokens
----
-kind: price_book
-id: book
-currencies: [USD]
-versions: [{version: 1, rates: [{meter: tokens, model: per_unit, unit_price: '0.01'}]}]
----
-kind: contract
-id: contract
-accounts: [a]
-legal_entity: seller
-currency: USD
-lines: [{id: line, price_book: book}]
----
+/// How usage of the account of [`CATALOG`] is read.
+const MAPPING: &str = "---
 kind: csv_mapping
 id: usage
 files: ['usage*.csv']
@@ -51,7 +32,7 @@ const HEADER: &str = "id,customer,at,tokens";
 const ROW: &str = "1,a,2026-10-01T00:00:00Z,5";
 
 fn place() -> Workplace {
-    Workplace::with_catalog(CATALOG)
+    Workplace::with_catalog(&format!("{CATALOG}{MAPPING}"))
 }
 
 fn usage() -> String {

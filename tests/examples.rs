@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Workplace, called, query, shortest};
+use crate::support::{Workplace, called, check_counts, example, query, shortest};
 
 #[test]
 fn the_demo_gives_the_exact_totals_of_its_example() {
@@ -41,7 +41,7 @@ fn the_cloud_bill_has_its_exact_totals() {
 #[test]
 fn every_row_of_the_cloud_bill_costs_what_the_bill_says() {
     let place = Workplace::new();
-    run_example(&place, "cloud-bill");
+    place.run_example("cloud-bill");
     let mut reader = csv::Reader::from_path(example("cloud-bill").join("list_cost.csv")).unwrap();
     let mut expected: Vec<Vec<String>> =
         reader.records().map(|row| row.unwrap().iter().map(shortest).collect()).collect();
@@ -61,40 +61,16 @@ fn every_price_model_has_its_exact_totals() {
     check_example("price-models");
 }
 
-fn example(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
-}
-
-fn run_example(place: &Workplace, name: &str) -> Value {
-    let example = example(name);
-    let [catalog, usage] = ["catalog", "usage"].map(|part| example.join(part).display().to_string());
-    let called = place.call(&["run", "--quiet", "--json", "--catalog", &catalog, &usage]);
-    assert_eq!(called.code, 0, "{}", called.stderr);
-    serde_json::from_str(&called.stdout).unwrap()
-}
-
 fn check_example(name: &str) {
     let place = Workplace::new();
-    let report = run_example(&place, name);
+    let report = place.run_example(name);
     check(&report, &place.path("results"), &example(name).join("expected.json"));
 }
 
 /// Holds a report and its tables against the expected totals.
 fn check(report: &Value, results: &Path, expected: &Path) {
     let expected: Value = serde_json::from_slice(&std::fs::read(expected).unwrap()).unwrap();
-    let counts = [
-        "received",
-        "rated",
-        "unrated",
-        "duplicate",
-        "conflict",
-        "rejected",
-        "rejected_by_reason",
-        "unrated_by_reason",
-    ];
-    for count in counts {
-        assert_eq!(report[count], expected[count], "{count}");
-    }
+    check_counts(report, &expected);
     let amounts: Vec<_> = report["amounts"].as_array().unwrap().iter().collect();
     let expected_amounts = expected["amounts"].as_object().unwrap();
     assert_eq!(amounts.len(), expected_amounts.len());

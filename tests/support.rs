@@ -65,9 +65,40 @@ impl Workplace {
         serde_json::from_str(&called.stdout).unwrap()
     }
 
+    /// Runs an example into `results`, and gives the report.
+    pub(crate) fn run_example(&self, name: &str) -> Value {
+        let [catalog, usage] =
+            ["catalog", "usage"].map(|part| example(name).join(part).display().to_string());
+        let called = self.call(&["run", "--quiet", "--json", "--catalog", &catalog, &usage]);
+        assert_eq!(called.code, 0, "{}", called.stderr);
+        serde_json::from_str(&called.stdout).unwrap()
+    }
+
     /// The rows of a query, as text; decimals without zeros at their end.
     pub(crate) fn query(&self, sql: &str) -> Vec<Vec<String>> {
         query(&self.path("results"), sql)
+    }
+}
+
+/// The directory of an example.
+pub(crate) fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
+}
+
+/// Holds the counts of a report against those that are expected.
+pub(crate) fn check_counts(report: &Value, expected: &Value) {
+    let counts = [
+        "received",
+        "rated",
+        "unrated",
+        "duplicate",
+        "conflict",
+        "rejected",
+        "rejected_by_reason",
+        "unrated_by_reason",
+    ];
+    for count in counts {
+        assert_eq!(report[count], expected[count], "{count}");
     }
 }
 

@@ -16,9 +16,7 @@ use crate::support::{Workplace, files};
 fn pages_refer_to_a_dictionary_only_where_there_is_one_before_them() {
     for example in ["llm-tokens", "cloud-bill", "price-models"] {
         let place = Workplace::new();
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
-        let [catalog, usage] = ["catalog", "usage"].map(|part| example.join(part).display().to_string());
-        assert_eq!(place.call(&["run", "-q", "-c", &catalog, &usage]).code, 0);
+        place.run_example(example);
         let tables = files(&place.path("results")).into_iter().map(|(path, _)| path);
         for path in tables.filter(|path| path.extension().is_some_and(|ending| ending == "parquet")) {
             check(&path);
@@ -54,9 +52,7 @@ fn check(path: &Path) {
 #[test]
 fn bloom_filters_know_the_ids_of_accruals() {
     let place = Workplace::new();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/price-models");
-    let [catalog, usage] = ["catalog", "usage"].map(|part| example.join(part).display().to_string());
-    assert_eq!(place.call(&["run", "-q", "-c", &catalog, &usage]).code, 0);
+    place.run_example("price-models");
     let properties = ReaderProperties::builder().set_read_bloom_filter(true).build();
     let options = ReadOptionsBuilder::new().with_reader_properties(properties).build();
     let file = File::open(place.path("results/accruals/part-00000.parquet")).unwrap();
