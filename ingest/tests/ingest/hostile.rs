@@ -176,8 +176,10 @@ fn a_line_without_end_is_not_held_in_memory() {
     assert_eq!(batch.rejects[0].reason, RejectReason::EventTooLarge);
     batch.clear();
     assert!(reader.next(&mut batch).unwrap().is_none());
-    // Other tests run at the same time, none of which uses so much.
-    assert!(memory_peak() - before < LENGTH / 2, "{} bytes", memory_peak() - before);
+    // Other tests run at the same time, none of which uses so much. The kernel's count is not exact: it may
+    // even be less than before.
+    let grown = memory_peak().saturating_sub(before);
+    assert!(grown < LENGTH / 2, "{grown} bytes");
 }
 
 #[test]
