@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aggregate::accrual_table::AccrualTable;
+use aggregate::accrual_table::{AccrualBuffers, AccrualTable};
 use aggregate::accruals::AccrualPlan;
 use aggregate::decider::{DecidedBatch, Decider};
 use aggregate::error::AggregateError;
@@ -55,7 +55,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         bencher.iter_batched(
             || Output::create(&workload.scratch()).unwrap(),
             |output| {
-                let mut table = AccrualTable::create(&output, 0).unwrap();
+                let mut table = AccrualTable::begin(&output, 0, AccrualBuffers::new().unwrap()).unwrap();
                 plan.accrue(&totals, 0..plan.len(), |group| table.append(catalog, group)).unwrap();
                 assert_eq!(table.finish().unwrap().rows, rows);
             },

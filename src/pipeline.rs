@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use aggregate::accrual_events::AccrualEvents;
-use aggregate::accrual_table::{AccrualTable, AccrualTotals};
+use aggregate::accrual_table::{AccrualBuffers, AccrualTable, AccrualTotals};
 use aggregate::accruals::AccrualPlan;
 use aggregate::control_total_table::write_control_totals;
 use aggregate::control_totals::{ControlTotals, Outcome};
@@ -346,19 +346,21 @@ fn write_accruals(
     let parts = groups.div_ceil(ACCRUAL_PART_GROUPS).max(1);
     let next = AtomicUsize::new(0);
     let write_parts = || {
-        let mut written = Vec::new();
+        let (mut written, mut buffers) = (Vec::new(), AccrualBuffers::new()?);
         loop {
             let part = next.fetch_add(1, Ordering::Relaxed);
             if part >= parts {
                 return Ok::<_, AggregateError>(written);
             }
             let from = part * ACCRUAL_PART_GROUPS;
-            let mut table = AccrualTable::create(output, part)?;
+            let mut table = AccrualTable::begin(output, part, buffers)?;
             accrual_plan.accrue(totals, from..groups.min(from + ACCRUAL_PART_GROUPS), |group| {
                 progress.groups.fetch_add(1, Ordering::Relaxed);
                 table.append(&plan.catalog, group)
             })?;
-            written.push((part, table.finish()?));
+            let totals;
+            (totals, buffers) = table.finish()?;
+            written.push((part, totals));
         }
     };
     let mut written = thread::scope(|scope| {

@@ -1,7 +1,10 @@
 //! Writes accruals to Parquet.
 
+use std::path::Path;
+
 use rating::Overflow;
 use rating::catalog::Catalog;
+use rating::price::TierLine;
 use rating::rounding::rescale_rounded;
 use schemas::accrual::{AccrualState, EntryKind, PostingClass, PriceBasisTime, arrow_schema};
 use schemas::id::PriceBookId;
@@ -12,7 +15,7 @@ use crate::accrual_record::{AccrualRecord, FIRST_REVISION, GroupRecord, RecordBu
 use crate::accruals::{AccrualDay, AccrualGroup};
 use crate::error::AggregateError;
 use crate::output::Output;
-use crate::parquet_columns::{Layout, Rows, TableWriter};
+use crate::parquet_columns::{Layout, Rows, TableBuffers, TableWriter, parquet_error};
 use crate::rated_usage_table::sum_by_currency;
 
 /// Accruals are sorted by these columns, and within them by day.
@@ -28,6 +31,20 @@ const LAYOUT: Layout<'_> = Layout {
         "billing_period_end",
     ],
 };
+
+/// The buffers of one part after another.
+pub struct AccrualBuffers(TableBuffers);
+
+impl AccrualBuffers {
+    /// Empty buffers.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when there is no memory for compression.
+    pub fn new() -> Result<Self, AggregateError> {
+        let buffers = TableBuffers::new(&arrow_schema(), LAYOUT);
+        buffers.map(Self).map_err(|error| parquet_error(Path::new("accruals"), error))
+    }
+}
 
 /// A part of the accruals of a run, as it is written.
 pub struct AccrualTable {
@@ -54,11 +71,10 @@ impl AccrualTable {
     ///
     /// # Errors
     /// [`AggregateError`] when its file cannot be written.
-    pub fn create(output: &Output, part: usize) -> Result<Self, AggregateError> {
+    pub fn begin(output: &Output, part: usize, buffers: AccrualBuffers) -> Result<Self, AggregateError> {
         let name = format!("accruals/part-{part:05}.parquet");
-        let table = TableWriter::create(output, &name, &arrow_schema(), LAYOUT)?;
         Ok(Self {
-            table,
+            table: TableWriter::begin(output, &name, buffers.0)?,
             buffers: RecordBuffers::default(),
             records: Vec::new(),
             totals: AccrualTotals::default(),
@@ -81,13 +97,13 @@ impl AccrualTable {
         table.write(records.len(), |rows| write_rows(rows, &shared, group.days(), records, buffers))
     }
 
-    /// Ends the part; what was written.
+    /// Ends the part; what was written, and the buffers.
     ///
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
-    pub fn finish(self) -> Result<AccrualTotals, AggregateError> {
-        self.table.finish()?;
-        Ok(self.totals)
+    pub fn finish(self) -> Result<(AccrualTotals, AccrualBuffers), AggregateError> {
+        let buffers = self.table.finish()?;
+        Ok((self.totals, AccrualBuffers(buffers)))
     }
 }
 
@@ -194,14 +210,14 @@ fn write_rows(
     Ok(())
 }
 
+/// Writes the members of the tiers, in the order of their columns.
 fn write_tiers(rows: &mut Rows<'_>, days: &[AccrualDay]) -> parquet::errors::Result<()> {
-    let tiers = || days.iter().map(|day| day.tiers.iter());
-    rows.lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.tier.into()))))?
-        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.lower_bound))))?
-        .lists(tiers().map(|tiers| tiers.map(|tier| tier.upper_bound)))?
-        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.quantity))))?
-        .lists(tiers().map(|tiers| tiers.map(|tier| tier.unit_price)))?
-        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.flat_amount))))?
-        .lists(tiers().map(|tiers| tiers.map(|tier| Some(tier.amount))))?;
+    let members = |tier: &TierLine| {
+        let unit_price = tier.unit_price;
+        let (lo, hi) = (Some(tier.lower_bound), tier.upper_bound);
+        let (quantity, flat, amount) = (Some(tier.quantity), Some(tier.flat_amount), Some(tier.amount));
+        [Some(tier.tier.into()), lo, hi, quantity, unit_price, flat, amount]
+    };
+    rows.lists(days.iter().map(|day| day.tiers.iter().map(members)))?;
     Ok(())
 }

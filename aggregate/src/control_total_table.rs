@@ -29,5 +29,5 @@ pub fn write_control_totals(output: &Output, totals: &[ControlTotal]) -> Result<
             Ok(())
         })?;
     }
-    table.finish()
+    table.finish().map(|_| ())
 }

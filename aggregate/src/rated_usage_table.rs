@@ -1,13 +1,12 @@
 //! Writes rated usage to Parquet, batch by batch.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use ingest::event_batch::NewTexts;
-use parquet::errors::Result;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
+use parquet::errors::{ParquetError, Result};
+use parquet::schema::types::ColumnDescPtr;
 use rating::Overflow;
 use rating::catalog::Catalog;
 use schemas::currency::Currency;
@@ -19,23 +18,19 @@ use schemas::rated_usage::arrow_schema;
 
 use crate::decider::DecidedBatch;
 use crate::error::AggregateError;
-use crate::output::{Output, OutputFile};
+use crate::output::Output;
 use crate::parquet_columns::{
-    DecimalColumn, LongColumn, PlainColumn, RepeatingColumn, RowGroupWriter, TextColumn, UuidColumn,
-    begin_file, parquet_error,
+    DecimalColumn, FileSchema, LongColumn, ParquetFile, PlainColumn, RepeatingColumn, RowGroup, TextColumn,
+    UuidColumn, parquet_error,
 };
 
 /// Rows of a row group.
 pub const ROW_GROUP_ROWS: u64 = 1 << 20;
 
-/// Position of the first dimension among the table's columns.
-const FIRST_DIMENSION: usize = 16;
-
 /// The rated usage table of a run.
 pub struct RatedUsageTable {
-    file: SerializedFileWriter<OutputFile>,
-    path: std::path::PathBuf,
-    group: RowGroup,
+    file: ParquetFile,
+    columns: Columns,
     texts: Texts,
     meters: Vec<MeterColumn>,
     written: RatedTotals,
@@ -83,7 +78,7 @@ struct LineTexts {
 }
 
 /// The columns of the row group that is being filled.
-struct RowGroup {
+struct Columns {
     rows: u64,
     source: TextColumn,
     event_id: PlainColumn,
@@ -167,10 +162,12 @@ impl RatedUsageTable {
     /// # Errors
     /// [`AggregateError`] when its file cannot be written.
     pub fn create(output: &Output, catalog: Arc<Catalog>) -> std::result::Result<Self, AggregateError> {
-        let file = output.create_file("rated_usage/part-00000.parquet")?;
-        let path = file.path().to_owned();
-        let (file, columns) = begin_file(file, &arrow_schema(catalog.dimensions()), Vec::new())?;
-        let group = RowGroup::new(&columns).map_err(|error| parquet_error(&path, error))?;
+        let name = "rated_usage/part-00000.parquet";
+        let schema = FileSchema::new(&arrow_schema(catalog.dimensions()), &[]);
+        let failed = |error| parquet_error(Path::new(name), error);
+        let schema = schema.map_err(failed)?;
+        let columns = Columns::new(schema.columns()).map_err(failed)?;
+        let file = ParquetFile::create(output, name, schema)?;
         let meters = catalog
             .meters()
             .iter()
@@ -184,7 +181,7 @@ impl RatedUsageTable {
             .collect();
         let texts = Texts::new(catalog);
         let written = RatedTotals::new(texts.currencies.clone());
-        Ok(Self { file, path, group, texts, meters, written })
+        Ok(Self { file, columns, texts, meters, written })
     }
 
     /// Appends the rated usages of a batch.
@@ -195,23 +192,21 @@ impl RatedUsageTable {
         self.texts.learn(&decided.new_texts);
         let added = self.written.add(decided, &self.texts.lines);
         added.map_err(|Overflow| AggregateError::Overflow("sum of rated usage"))?;
-        self.append_rows(decided).map_err(|error| parquet_error(&self.path, error))
+        self.append_rows(decided).map_err(|error| parquet_error(self.file.path(), error))
     }
 
     fn append_rows(&mut self, decided: &DecidedBatch) -> Result<()> {
-        self.group.extend(decided, &self.texts, &self.meters)?;
-        if self.group.rows >= ROW_GROUP_ROWS {
+        self.columns.extend(decided, &self.texts, &self.meters)?;
+        if self.columns.rows >= ROW_GROUP_ROWS {
             self.end_row_group()?;
         }
         Ok(())
     }
 
     fn end_row_group(&mut self) -> Result<()> {
-        let mut row_group = self.file.next_row_group()?;
-        self.group.finish(&self.texts, &mut row_group)?;
-        row_group.close()?;
-        self.file.inner_mut().flush()?;
-        Ok(())
+        let mut row_group = self.file.begin_row_group(std::mem::take(&mut self.columns.rows));
+        self.columns.finish(&self.texts, &mut row_group)?;
+        row_group.finish()
     }
 
     /// Ends the table; what was written.
@@ -219,11 +214,10 @@ impl RatedUsageTable {
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
     pub fn finish(mut self) -> std::result::Result<RatedTotals, AggregateError> {
-        if self.group.rows > 0 {
-            self.end_row_group().map_err(|error| parquet_error(&self.path, error))?;
+        if self.columns.rows > 0 {
+            self.end_row_group().map_err(|error| parquet_error(self.file.path(), error))?;
         }
-        let file = self.file.into_inner().map_err(|error| parquet_error(&self.path, error))?;
-        file.finish()?;
+        self.file.finish()?;
         Ok(self.written)
     }
 }
@@ -271,30 +265,29 @@ pub(crate) fn sum_by_currency(
     Ok(sums.into_iter().map(|(currency, amount)| Money { amount, currency }).collect())
 }
 
-impl RowGroup {
-    fn new(columns: &SchemaDescPtr) -> Result<Self> {
-        let column = |position: usize| -> ColumnDescPtr { columns.column(position) };
+impl Columns {
+    fn new(mut columns: impl Iterator<Item = ColumnDescPtr>) -> Result<Self> {
+        let mut next =
+            || columns.next().ok_or_else(|| ParquetError::General("a column is missing".to_owned()));
         Ok(Self {
             rows: 0,
-            source: TextColumn::new(column(0))?,
-            event_id: PlainColumn::ids(column(1))?,
-            event_uuid: UuidColumn::new(column(2), false)?,
-            event_time: LongColumn::new(column(3))?,
-            meter: TextColumn::new(column(4))?,
-            account: TextColumn::new(column(5))?,
-            quantity: DecimalColumn::new(column(6))?,
-            amount: DecimalColumn::new(column(7))?,
-            currency: TextColumn::new(column(8))?,
-            legal_entity: TextColumn::new(column(9))?,
-            contract: TextColumn::new(column(10))?,
-            contract_line: TextColumn::new(column(11))?,
-            price_book: TextColumn::new(column(12))?,
-            price_book_version: RepeatingColumn::new(column(13))?,
-            service_day: RepeatingColumn::new(column(14))?,
-            billing_period_start: RepeatingColumn::new(column(15))?,
-            dimensions: (FIRST_DIMENSION..columns.num_columns())
-                .map(|position| TextColumn::new(column(position)))
-                .collect::<Result<_>>()?,
+            source: TextColumn::new(next()?)?,
+            event_id: PlainColumn::ids(next()?)?,
+            event_uuid: UuidColumn::new(next()?, false)?,
+            event_time: LongColumn::new(next()?)?,
+            meter: TextColumn::new(next()?)?,
+            account: TextColumn::new(next()?)?,
+            quantity: DecimalColumn::new(next()?)?,
+            amount: DecimalColumn::new(next()?)?,
+            currency: TextColumn::new(next()?)?,
+            legal_entity: TextColumn::new(next()?)?,
+            contract: TextColumn::new(next()?)?,
+            contract_line: TextColumn::new(next()?)?,
+            price_book: TextColumn::new(next()?)?,
+            price_book_version: RepeatingColumn::new(next()?)?,
+            service_day: RepeatingColumn::new(next()?)?,
+            billing_period_start: RepeatingColumn::new(next()?)?,
+            dimensions: columns.map(TextColumn::new).collect::<Result<_>>()?,
         })
     }
 
@@ -339,7 +332,7 @@ impl RowGroup {
         Ok(())
     }
 
-    fn finish(&mut self, texts: &Texts, to: &mut RowGroupWriter<'_>) -> Result<()> {
+    fn finish(&mut self, texts: &Texts, to: &mut RowGroup<'_>) -> Result<()> {
         fn text(texts: &[Box<str>], number: u32) -> &str {
             texts.get(number as usize).map_or("", |text| text)
         }
@@ -350,7 +343,6 @@ impl RowGroup {
         };
         let line = |number: u32| catalog.lines().get(number as usize).map_or("", |line| line.id.as_str());
         let currency = |number: u32| texts.currencies.get(number as usize).map_or("", Currency::code);
-        self.rows = 0;
         self.source.finish(|number| text(&texts.sources, number), to)?;
         self.event_id.finish(to)?;
         self.event_uuid.finish(to)?;

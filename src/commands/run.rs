@@ -46,6 +46,8 @@ pub(super) fn perform(arguments: &RunArguments) -> Result<RunReport> {
     };
     let report = pipeline::run(&plan, &progress);
     drop(display);
+    // The process is about to end: it need not free a catalog piece by piece.
+    std::mem::forget(plan);
     Ok(report?)
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::AccrualPlan;
 use crate::accrual_record::{GroupRecord, RecordBuffers};
-use crate::accrual_table::AccrualTable;
+use crate::accrual_table::{AccrualBuffers, AccrualTable};
 use crate::dimension_values::DimensionValues;
 use crate::output::Output;
 use crate::running_totals::{MeteredUsage, RunningTotals, UsageDetails};
@@ -350,7 +350,7 @@ fn the_table_says_what_the_events_say() {
 
     let place = tempfile::tempdir().unwrap();
     let output = Output::create(&place.path().join("out")).unwrap();
-    let mut table = AccrualTable::create(&output, 0).unwrap();
+    let mut table = AccrualTable::begin(&output, 0, AccrualBuffers::new().unwrap()).unwrap();
     let totals = totals(&catalog, &events);
     let plan = AccrualPlan::new(&totals);
     plan.accrue(&totals, 0..plan.len(), |group| table.append(&catalog, group)).unwrap();

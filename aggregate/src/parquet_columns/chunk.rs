@@ -2,32 +2,26 @@
 //!
 //! A chunk is used for one row group after another and keeps its buffers.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::basic::{Compression, CompressionCodec, Encoding, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
-use parquet::column::writer::ColumnCloseResult;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
-use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
-use crate::output::OutputFile;
+use super::file::{RowGroup, external};
 
 /// Compression level: beyond it the files get a little smaller and the writing a lot slower.
 const ZSTD_LEVEL: i32 = -3;
 
 /// A chunk is stored as it is where compression takes off less than one part in this many.
 const WORTHWHILE: usize = 16;
-
-/// The row group that finished chunks go to.
-pub(crate) type RowGroupWriter<'a> = SerializedRowGroupWriter<'a, OutputFile>;
 
 /// A chunk that is being filled.
 pub(crate) struct Chunk {
@@ -88,11 +82,6 @@ impl Chunk {
         })
     }
 
-    /// The column's description.
-    pub(crate) const fn descriptor(&self) -> &ColumnDescPtr {
-        &self.descriptor
-    }
-
     /// Adds a data page: levels, if the column has any, and encoded values. The content is used up.
     pub(crate) fn add_page(
         &mut self,
@@ -137,10 +126,9 @@ impl Chunk {
     pub(crate) fn finish(
         &mut self,
         dictionary: Option<(&mut Vec<u8>, usize)>,
-        rows: u64,
         statistics: Option<Statistics>,
         bloom_filter: Option<Sbbf>,
-        row_group: &mut RowGroupWriter<'_>,
+        row_group: &mut RowGroup<'_>,
     ) -> Result<()> {
         let mut head = Vec::new();
         let has_dictionary = dictionary.is_some();
@@ -160,65 +148,21 @@ impl Chunk {
         } else {
             Compression::UNCOMPRESSED
         };
-        let length = head.len() + self.pages.len();
         let signed = |number: usize| i64::try_from(number).map_err(external);
         let mut metadata = ColumnChunkMetaData::builder(Arc::clone(&self.descriptor))
             .set_compression_codec(CompressionCodec::from(codec))
             .set_encodings(std::mem::take(&mut self.encodings))
             .set_num_values(signed(self.values)?)
-            .set_total_compressed_size(signed(length)?)
-            .set_total_uncompressed_size(signed(self.uncompressed_bytes)?)
-            .set_data_page_offset(signed(head.len())?)
-            .set_dictionary_page_offset(has_dictionary.then_some(0));
+            .set_total_uncompressed_size(signed(self.uncompressed_bytes)?);
         if let Some(statistics) = statistics {
             metadata = metadata.set_statistics(statistics);
         }
-        let close = ColumnCloseResult {
-            bytes_written: length as u64,
-            rows_written: rows,
-            metadata: metadata.build()?,
-            bloom_filter,
-            column_index: None,
-            offset_index: None,
-        };
-        row_group.append_column(&ChunkBytes { head: &head, pages: &self.pages }, close)?;
+        let dictionary = has_dictionary.then_some(&*head);
+        row_group.add_chunk(dictionary, &self.pages, metadata, bloom_filter)?;
         self.pages.clear();
         self.is_compressed = None;
         self.values = 0;
         self.uncompressed_bytes = 0;
         Ok(())
-    }
-}
-
-fn external(error: impl std::error::Error + Send + Sync + 'static) -> ParquetError {
-    ParquetError::External(Box::new(error))
-}
-
-/// The bytes of a finished chunk.
-struct ChunkBytes<'a> {
-    head: &'a [u8],
-    pages: &'a [u8],
-}
-
-impl Length for ChunkBytes<'_> {
-    fn len(&self) -> u64 {
-        (self.head.len() + self.pages.len()) as u64
-    }
-}
-
-impl<'a> ChunkReader for ChunkBytes<'a> {
-    type T = io::Chain<&'a [u8], &'a [u8]>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T> {
-        let start = usize::try_from(start).map_err(external)?;
-        let head = self.head.get(start..).unwrap_or_default();
-        let pages = self.pages.get(start.saturating_sub(self.head.len())..).unwrap_or_default();
-        Ok(head.chain(pages))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let mut bytes = Vec::with_capacity(length);
-        self.get_read(start)?.take(length as u64).read_to_end(&mut bytes).map_err(external)?;
-        Ok(bytes.into())
     }
 }

@@ -6,7 +6,8 @@ use parquet::errors::Result;
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::chunk::{Chunk, RowGroupWriter};
+use super::chunk::Chunk;
+use super::file::RowGroup;
 use super::{delta, hybrid};
 
 /// Rows after which a page ends; values appended together are in one page.
@@ -25,7 +26,6 @@ pub(crate) struct TextColumn {
     dictionary: Vec<u32>,
     page: Vec<u32>,
     buffer: Vec<u8>,
-    rows: u64,
     nulls: u64,
 }
 
@@ -39,7 +39,6 @@ impl TextColumn {
             dictionary: Vec::new(),
             page: Vec::new(),
             buffer: Vec::new(),
-            rows: 0,
             nulls: 0,
         })
     }
@@ -78,7 +77,6 @@ impl TextColumn {
         self.buffer.push(width);
         hybrid::encode(&self.page, width, &mut self.buffer);
         self.chunk.add_page(&mut self.buffer, rows, Encoding::RLE_DICTIONARY)?;
-        self.rows += rows as u64;
         self.page.clear();
         Ok(())
     }
@@ -87,7 +85,7 @@ impl TextColumn {
     pub(crate) fn finish<'a>(
         &mut self,
         text: impl Fn(u32) -> &'a str,
-        row_group: &mut RowGroupWriter<'_>,
+        row_group: &mut RowGroup<'_>,
     ) -> Result<()> {
         self.flush()?;
         self.buffer.clear();
@@ -108,13 +106,13 @@ impl TextColumn {
             false,
         );
         let dictionary = Some((content, self.dictionary.len()));
-        self.chunk.finish(dictionary, self.rows, Some(statistics), None, row_group)?;
+        self.chunk.finish(dictionary, Some(statistics), None, row_group)?;
         for number in self.dictionary.drain(..) {
             if let Some(place) = self.places.get_mut(number as usize) {
                 *place = ABSENT;
             }
         }
-        (self.rows, self.nulls) = (0, 0);
+        self.nulls = 0;
         Ok(())
     }
 }
@@ -166,7 +164,6 @@ pub(crate) struct LongColumn {
     page: Vec<i64>,
     buffer: Vec<u8>,
     bounds: Option<(i64, i64)>,
-    rows: u64,
 }
 
 impl LongColumn {
@@ -179,7 +176,6 @@ impl LongColumn {
             page: Vec::new(),
             buffer: Vec::new(),
             bounds: None,
-            rows: 0,
         })
     }
 
@@ -217,17 +213,16 @@ impl LongColumn {
         }
         delta::encode(&self.page, &mut self.buffer);
         self.chunk.add_page(&mut self.buffer, rows, Encoding::DELTA_BINARY_PACKED)?;
-        self.rows += rows as u64;
         self.page.clear();
         self.levels.clear();
         Ok(())
     }
 
-    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroup<'_>) -> Result<()> {
         self.flush()?;
         let (least, greatest) = self.bounds.take().unzip();
         let nulls = if self.is_nullable { None } else { Some(0) };
         let statistics = Statistics::int64(least, greatest, None, nulls, false);
-        self.chunk.finish(None, std::mem::take(&mut self.rows), Some(statistics), None, row_group)
+        self.chunk.finish(None, Some(statistics), None, row_group)
     }
 }

@@ -1,17 +1,19 @@
 //! Columns whose values are stored as they are: most of them differ, or most are absent.
 
 use parquet::basic::Encoding;
+use parquet::bloom_filter::Sbbf;
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::Result;
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::chunk::{Chunk, RowGroupWriter};
+use super::chunk::Chunk;
 use super::column::{PAGE_ROWS, put_bytes, put_levels};
-use super::id_index::{Bounds, IdIndex};
+use super::file::RowGroup;
+use super::id_index::IdIndex;
 
 /// Bytes of a UUID.
-const UUID_BYTES: usize = 16;
+pub(super) const UUID_BYTES: usize = 16;
 
 /// Values as they are, and which of them are absent.
 struct PlainPages {
@@ -21,7 +23,6 @@ struct PlainPages {
     levels: Vec<u32>,
     /// The values of the page.
     page: Vec<u8>,
-    rows: u64,
     nulls: u64,
 }
 
@@ -33,7 +34,6 @@ impl PlainPages {
             is_nullable,
             levels: Vec::new(),
             page: Vec::new(),
-            rows: 0,
             nulls: 0,
         })
     }
@@ -52,23 +52,21 @@ impl PlainPages {
             self.page.splice(..0, encoded);
         }
         self.chunk.add_page(&mut self.page, self.levels.len(), Encoding::PLAIN)?;
-        self.rows += self.levels.len() as u64;
         self.nulls += self.levels.iter().filter(|level| **level == 0).count() as u64;
         self.levels.clear();
         Ok(())
     }
 
-    /// Ends the chunk, whose last page is written, and begins the next; `statistics` are made from bounds
-    /// and the number of absent values.
+    /// Ends the chunk, whose last page is written, and begins the next; `statistics` are made from the
+    /// number of absent values.
     fn finish(
         &mut self,
-        index: Option<&mut IdIndex>,
-        statistics: impl FnOnce(Bounds, u64) -> Statistics,
-        row_group: &mut RowGroupWriter<'_>,
+        filter: Option<Sbbf>,
+        statistics: impl FnOnce(u64) -> Statistics,
+        row_group: &mut RowGroup<'_>,
     ) -> Result<()> {
-        let (bounds, filter) = index.map(IdIndex::take).unwrap_or_default();
-        let statistics = statistics(bounds, std::mem::take(&mut self.nulls));
-        self.chunk.finish(None, std::mem::take(&mut self.rows), Some(statistics), filter, row_group)
+        let statistics = statistics(std::mem::take(&mut self.nulls));
+        self.chunk.finish(None, Some(statistics), filter, row_group)
     }
 }
 
@@ -96,38 +94,40 @@ impl UuidColumn {
     }
 
     fn flush(&mut self) -> Result<()> {
-        for id in self.pages.page.chunks_exact(UUID_BYTES) {
-            self.index.insert(id)?;
-        }
+        self.index.extend(&self.pages.page)?;
         self.pages.flush()
     }
 
-    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroup<'_>) -> Result<()> {
         self.flush()?;
-        let statistics = |bounds: Bounds, nulls| {
+        let (bounds, filter) = self.index.take();
+        let statistics = |nulls| {
             let (least, greatest) = bounds.unzip();
-            let [least, greatest] = [least, greatest].map(|id| id.map(FixedLenByteArray::from));
-            Statistics::fixed_len_byte_array(least, greatest, None, Some(nulls), false)
+            let id = |id: u128| FixedLenByteArray::from(id.to_be_bytes().to_vec());
+            Statistics::fixed_len_byte_array(least.map(id), greatest.map(id), None, Some(nulls), false)
         };
-        self.pages.finish(Some(&mut self.index), statistics, row_group)
+        self.pages.finish(filter, statistics, row_group)
     }
 }
 
 /// Texts or bytes as they are, where most differ or most are absent.
 pub(crate) struct PlainColumn {
     pages: PlainPages,
-    /// Where the texts are ids.
-    index: Option<IdIndex>,
+    /// Has the chunk bounds? Its least and its greatest text, if it has any.
+    bounds: Option<Bounds>,
 }
+
+/// The least and the greatest text of a chunk.
+type Bounds = Option<(Vec<u8>, Vec<u8>)>;
 
 impl PlainColumn {
     pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
-        Ok(Self { pages: PlainPages::new(descriptor, true)?, index: None })
+        Ok(Self { pages: PlainPages::new(descriptor, true)?, bounds: None })
     }
 
     /// A column of ids, which gets bounds.
     pub(crate) fn ids(descriptor: ColumnDescPtr) -> Result<Self> {
-        Ok(Self { index: Some(IdIndex::new(false)), ..Self::new(descriptor)? })
+        Ok(Self { bounds: Some(None), ..Self::new(descriptor)? })
     }
 
     #[inline]
@@ -136,8 +136,8 @@ impl PlainColumn {
         for value in values {
             levels.push(u32::from(value.is_some()));
             if let Some(value) = value {
-                if let Some(index) = &mut self.index {
-                    index.insert(value)?;
+                if let Some(bounds) = &mut self.bounds {
+                    widen(bounds, value);
                 }
                 put_bytes(value, page);
             }
@@ -145,13 +145,26 @@ impl PlainColumn {
         if self.pages.is_full() { self.pages.flush() } else { Ok(()) }
     }
 
-    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroup<'_>) -> Result<()> {
         self.pages.flush()?;
-        let statistics = |bounds: Bounds, nulls| {
+        let bounds = self.bounds.as_mut().and_then(Option::take);
+        let statistics = |nulls| {
             let (least, greatest) = bounds.unzip();
-            let [least, greatest] = [least, greatest].map(|id| id.map(ByteArray::from));
+            let [least, greatest] = [least, greatest].map(|text| text.map(ByteArray::from));
             Statistics::byte_array(least, greatest, None, Some(nulls), false)
         };
-        self.pages.finish(self.index.as_mut(), statistics, row_group)
+        self.pages.finish(None, statistics, row_group)
+    }
+}
+
+/// Lets bounds hold a text.
+#[inline]
+fn widen(bounds: &mut Bounds, text: &[u8]) {
+    match bounds {
+        None => *bounds = Some((text.to_vec(), text.to_vec())),
+        // Sorted texts follow the greatest.
+        Some((_, greatest)) if text > greatest.as_slice() => text.clone_into(greatest),
+        Some((least, _)) if text < least.as_slice() => text.clone_into(least),
+        Some(_) => {}
     }
 }

@@ -6,8 +6,9 @@ use parquet::errors::Result;
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::chunk::{Chunk, RowGroupWriter};
+use super::chunk::Chunk;
 use super::column::PAGE_ROWS;
+use super::file::RowGroup;
 use super::hybrid;
 
 /// Truth values, a bit each.
@@ -18,18 +19,11 @@ pub(crate) struct TruthColumn {
     page_rows: usize,
     /// Is there a false one, and a true one?
     has: [bool; 2],
-    rows: u64,
 }
 
 impl TruthColumn {
     pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
-        Ok(Self {
-            chunk: Chunk::new(descriptor, true)?,
-            page: Vec::new(),
-            page_rows: 0,
-            has: [false; 2],
-            rows: 0,
-        })
+        Ok(Self { chunk: Chunk::new(descriptor, true)?, page: Vec::new(), page_rows: 0, has: [false; 2] })
     }
 
     pub(crate) fn extend(&mut self, values: impl Iterator<Item = bool>) -> Result<()> {
@@ -55,16 +49,15 @@ impl TruthColumn {
             return Ok(());
         }
         self.chunk.add_page(&mut self.page, self.page_rows, Encoding::PLAIN)?;
-        self.rows += self.page_rows as u64;
         self.page_rows = 0;
         Ok(())
     }
 
-    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroup<'_>) -> Result<()> {
         self.flush()?;
         let [has_false, has_true] = std::mem::take(&mut self.has);
         let statistics = Statistics::boolean(Some(!has_false), Some(has_true), None, Some(0), false);
-        self.chunk.finish(None, std::mem::take(&mut self.rows), Some(statistics), None, row_group)
+        self.chunk.finish(None, Some(statistics), None, row_group)
     }
 }
 
@@ -105,7 +98,6 @@ pub(crate) struct RepeatingColumn<T> {
     last: Option<(T, u32)>,
     page: Vec<u32>,
     buffer: Vec<u8>,
-    rows: u64,
 }
 
 impl<T: Number> RepeatingColumn<T> {
@@ -116,7 +108,6 @@ impl<T: Number> RepeatingColumn<T> {
             last: None,
             page: Vec::new(),
             buffer: Vec::new(),
-            rows: 0,
         })
     }
 
@@ -143,12 +134,11 @@ impl<T: Number> RepeatingColumn<T> {
         self.buffer.push(width);
         hybrid::encode(&self.page, width, &mut self.buffer);
         self.chunk.add_page(&mut self.buffer, self.page.len(), Encoding::RLE_DICTIONARY)?;
-        self.rows += self.page.len() as u64;
         self.page.clear();
         Ok(())
     }
 
-    pub(crate) fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
+    pub(crate) fn finish(&mut self, row_group: &mut RowGroup<'_>) -> Result<()> {
         self.flush()?;
         self.buffer.clear();
         for value in &self.dictionary {
@@ -158,7 +148,7 @@ impl<T: Number> RepeatingColumn<T> {
         let greatest = self.dictionary.iter().max().copied();
         let statistics = T::statistics(least, greatest);
         let dictionary = Some((&mut self.buffer, self.dictionary.len()));
-        self.chunk.finish(dictionary, std::mem::take(&mut self.rows), Some(statistics), None, row_group)?;
+        self.chunk.finish(dictionary, Some(statistics), None, row_group)?;
         self.dictionary.clear();
         self.last = None;
         Ok(())

@@ -1,65 +1,25 @@
 //! A table whose rows are written some at a time, column by column, in the order of its columns.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use arrow::datatypes::Schema;
 use ingest::interner::Interner;
 use ingest::keyed_hash::HashKey;
-use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::SortingColumn;
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
+use parquet::schema::types::ColumnDescPtr;
 
-use super::chunk::RowGroupWriter;
 use super::column::{LongColumn, TextColumn};
-use super::decimal::{DecimalColumn, ListColumn};
+use super::decimal::DecimalColumn;
+use super::file::{FileSchema, ParquetFile, RowGroup, parquet_error};
+use super::lists::ListsColumn;
 use super::plain::{PlainColumn, UuidColumn};
 use super::repeating::{RepeatingColumn, TruthColumn};
 use crate::error::AggregateError;
-use crate::output::{Output, OutputFile, write_error};
+use crate::output::Output;
 
 /// Rows of a row group, about: rows that are written together are not parted.
 const ROW_GROUP_ROWS: u64 = 1 << 20;
-
-/// Begins a Parquet file of a schema, sorted by these columns.
-///
-/// # Errors
-/// [`AggregateError`] when it cannot be written.
-pub(crate) fn begin_file(
-    file: OutputFile,
-    schema: &Schema,
-    sorted_by: Vec<SortingColumn>,
-) -> std::result::Result<(SerializedFileWriter<OutputFile>, SchemaDescPtr), AggregateError> {
-    let path = file.path().to_owned();
-    let begin = || {
-        let columns = Arc::new(ArrowSchemaConverter::new().convert(schema)?);
-        let mut properties = WriterProperties::builder()
-            .set_created_by(crate::CREATED_BY.to_owned())
-            .set_sorting_columns(Some(sorted_by).filter(|columns| !columns.is_empty()))
-            .build();
-        add_encoded_arrow_schema_to_metadata(schema, &mut properties);
-        let file = SerializedFileWriter::new(file, columns.root_schema_ptr(), Arc::new(properties))?;
-        Ok((file, columns))
-    };
-    begin().map_err(|error| parquet_error(&path, error))
-}
-
-/// An error of the Parquet writer, or the disk's error under it.
-pub(crate) fn parquet_error(path: &Path, error: ParquetError) -> AggregateError {
-    match error {
-        ParquetError::External(error) => match error.downcast::<std::io::Error>() {
-            Ok(error) => write_error(path, *error),
-            Err(error) => {
-                AggregateError::Parquet { path: path.to_owned(), error: ParquetError::External(error) }
-            }
-        },
-        error => AggregateError::Parquet { path: path.to_owned(), error },
-    }
-}
 
 /// How columns of a table are stored, by their names.
 #[derive(Clone, Copy, Default)]
@@ -72,11 +32,39 @@ pub(crate) struct Layout<'a> {
     pub(crate) sorted_by: &'a [&'a str],
 }
 
-/// A table that is being written.
-pub(crate) struct TableWriter {
-    file: SerializedFileWriter<OutputFile>,
-    path: PathBuf,
+/// The columns of a table: their buffers serve one file after another.
+pub(crate) struct TableBuffers {
+    schema: FileSchema,
     columns: Vec<Column>,
+}
+
+impl TableBuffers {
+    /// Empty columns of a schema.
+    pub(crate) fn new(schema: &Schema, layout: Layout<'_>) -> Result<Self> {
+        let schema = FileSchema::new(schema, layout.sorted_by)?;
+        let mut leaves = schema.columns().peekable();
+        let mut columns = Vec::new();
+        while let Some(leaf) = leaves.next() {
+            if leaf.max_rep_level() == 0 {
+                columns.push(Column::new(leaf, layout)?);
+                continue;
+            }
+            let list = leaf.path().parts().first().cloned();
+            let mut members = vec![leaf];
+            while let Some(leaf) = leaves.next_if(|leaf| leaf.path().parts().first() == list.as_ref()) {
+                members.push(leaf);
+            }
+            columns.push(Column::Lists(ListsColumn::new(members.into_iter())?));
+        }
+        drop(leaves);
+        Ok(Self { schema, columns })
+    }
+}
+
+/// A table that is being written, or a part of one.
+pub(crate) struct TableWriter {
+    file: ParquetFile,
+    buffers: TableBuffers,
     rows: u64,
 }
 
@@ -95,26 +83,30 @@ enum Column {
     Truth(TruthColumn),
     Decimal(DecimalColumn),
     Uuid(UuidColumn),
-    List(ListColumn),
+    /// All columns of a list of structs.
+    Lists(ListsColumn),
 }
 
 impl TableWriter {
-    /// Begins a table.
+    /// Begins a table that is one file.
     pub(crate) fn create(
         output: &Output,
         name: &str,
         schema: &Schema,
         layout: Layout<'_>,
     ) -> std::result::Result<Self, AggregateError> {
-        let file = output.create_file(name)?;
-        let path = file.path().to_owned();
-        let ascending = |name: &&str| {
-            let column_idx = i32::try_from(schema.index_of(name).unwrap_or(0)).unwrap_or(0);
-            SortingColumn { column_idx, descending: false, nulls_first: false }
-        };
-        let (file, schema) = begin_file(file, schema, layout.sorted_by.iter().map(ascending).collect())?;
-        let columns = Column::all(&schema, layout).map_err(|error| parquet_error(&path, error))?;
-        Ok(Self { file, path, columns, rows: 0 })
+        let buffers = TableBuffers::new(schema, layout);
+        Self::begin(output, name, buffers.map_err(|error| parquet_error(Path::new(name), error))?)
+    }
+
+    /// Begins a file of a table.
+    pub(crate) fn begin(
+        output: &Output,
+        name: &str,
+        buffers: TableBuffers,
+    ) -> std::result::Result<Self, AggregateError> {
+        let file = ParquetFile::create(output, name, buffers.schema.clone())?;
+        Ok(Self { file, buffers, rows: 0 })
     }
 
     /// Writes rows: `fill` gives values to each column, in order. Rows written together are in one row
@@ -124,7 +116,7 @@ impl TableWriter {
         rows: usize,
         fill: impl FnOnce(&mut Rows<'_>) -> Result<()>,
     ) -> std::result::Result<(), AggregateError> {
-        let mut block = Rows { columns: self.columns.iter_mut(), rows };
+        let mut block = Rows { columns: self.buffers.columns.iter_mut(), rows };
         let filled = fill(&mut block).and_then(|()| match block.columns.next() {
             None => Ok(()),
             Some(_) => Err(mismatch("a row that ends early")),
@@ -133,41 +125,34 @@ impl TableWriter {
             self.rows += rows as u64;
             if self.rows >= ROW_GROUP_ROWS { self.end_row_group() } else { Ok(()) }
         });
-        ended.map_err(|error| parquet_error(&self.path, error))
+        ended.map_err(|error| parquet_error(self.file.path(), error))
     }
 
     fn end_row_group(&mut self) -> Result<()> {
-        let mut row_group = self.file.next_row_group()?;
-        for column in &mut self.columns {
+        let mut row_group = self.file.begin_row_group(std::mem::take(&mut self.rows));
+        for column in &mut self.buffers.columns {
             column.finish(&mut row_group)?;
         }
-        row_group.close()?;
-        self.rows = 0;
-        Ok(())
+        row_group.finish()
     }
 
-    /// Ends the table.
-    pub(crate) fn finish(mut self) -> std::result::Result<(), AggregateError> {
+    /// Ends the file; the buffers, for another.
+    pub(crate) fn finish(mut self) -> std::result::Result<TableBuffers, AggregateError> {
         if self.rows > 0 {
-            self.end_row_group().map_err(|error| parquet_error(&self.path, error))?;
+            self.end_row_group().map_err(|error| parquet_error(self.file.path(), error))?;
         }
-        let file = self.file.into_inner().map_err(|error| parquet_error(&self.path, error))?;
-        file.finish().map(|_| ())
+        self.file.finish()?;
+        Ok(self.buffers)
     }
 }
 
 impl Column {
-    fn all(schema: &SchemaDescPtr, layout: Layout<'_>) -> Result<Vec<Self>> {
-        (0..schema.num_columns()).map(|position| Self::new(schema.column(position), layout)).collect()
-    }
-
     fn new(descriptor: ColumnDescPtr, layout: Layout<'_>) -> Result<Self> {
         let is_text = descriptor.converted_type() == ConvertedType::UTF8;
         let is_plain = layout.plain.contains(&descriptor.name());
         let is_id = layout.ids.contains(&descriptor.name());
         let repeats = layout.sorted_by.contains(&descriptor.name());
         Ok(match descriptor.physical_type() {
-            _ if descriptor.max_rep_level() > 0 => Self::List(ListColumn::new(descriptor)?),
             Type::BYTE_ARRAY if is_id => Self::Plain(PlainColumn::ids(descriptor)?),
             Type::BYTE_ARRAY if is_text && !is_plain => Self::Text {
                 column: TextColumn::new(descriptor)?,
@@ -187,7 +172,7 @@ impl Column {
         })
     }
 
-    fn finish(&mut self, row_group: &mut RowGroupWriter<'_>) -> Result<()> {
+    fn finish(&mut self, row_group: &mut RowGroup<'_>) -> Result<()> {
         match self {
             Self::Text { column, texts, .. } => column.finish(
                 |number| {
@@ -202,7 +187,7 @@ impl Column {
             Self::Truth(column) => column.finish(row_group),
             Self::Decimal(column) => column.finish(row_group),
             Self::Uuid(column) => column.finish(row_group),
-            Self::List(column) => column.finish(row_group),
+            Self::Lists(column) => column.finish(row_group),
         }
     }
 }
@@ -254,7 +239,16 @@ impl Rows<'_> {
     pub(crate) fn texts<'a>(&mut self, values: impl Iterator<Item = &'a str>) -> Result<&mut Self> {
         match self.columns.next() {
             Some(Column::Text { column, texts, last }) => {
-                column.extend(values.map(|text| number(text, texts, last)))?;
+                // Mostly the very text of the row before.
+                let mut before: Option<(&str, u32)> = None;
+                column.extend(values.map(|text| match before {
+                    Some((known, number)) if std::ptr::eq(known, text) => number,
+                    _ => {
+                        let number = number(text, texts, last);
+                        before = Some((text, number));
+                        number
+                    }
+                }))?;
             }
             Some(Column::Plain(column)) => column.extend(values.map(|text| Some(text.as_bytes())))?,
             _ => return Err(mismatch("texts")),
@@ -338,13 +332,13 @@ impl Rows<'_> {
         Ok(self)
     }
 
-    /// One member of the structs in the rows' lists.
-    pub(crate) fn lists<L: Iterator<Item = Option<i128>>>(
+    /// The structs of a list for each row, by their members.
+    pub(crate) fn lists<const N: usize, L: Iterator<Item = [Option<i128>; N]>>(
         &mut self,
-        lists: impl Iterator<Item = L>,
+        mut lists: impl Iterator<Item = L>,
     ) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::List(column)) => lists.into_iter().try_for_each(|list| column.push(list))?,
+            Some(Column::Lists(column)) => lists.try_for_each(|list| column.push(list))?,
             _ => return Err(mismatch("lists")),
         }
         Ok(self)
