@@ -46,8 +46,9 @@ const SPARE_BATCHES: usize = 4;
 /// Decided batches in the round.
 const DECIDED_BATCHES: usize = 4;
 
-/// Batches after which the number of events is estimated.
-const ESTIMATE_AFTER_BATCHES: u64 = 8;
+/// Batches after which the number of events is estimated: by then those that are read and not decided
+/// yet are few of all that were read.
+const ESTIMATE_AFTER_BATCHES: u64 = 256;
 
 /// Contract lines, meters and periods in a part of the accruals table.
 const ACCRUAL_PART_GROUPS: usize = 1 << 16;

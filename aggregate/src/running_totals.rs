@@ -93,8 +93,10 @@ pub struct RunningTotals {
 /// The buffers of [`RunningTotals::touch`].
 #[derive(Debug, Default)]
 pub struct TouchRounds {
-    /// The charges that usages would continue, with their account and event time.
-    charges: Vec<(u32, u32, Timestamp)>,
+    /// Where the charges that usages would continue are noted.
+    slots: Vec<usize>,
+    /// These charges.
+    charges: Vec<u32>,
     /// Days behind the newest, where late usages may belong.
     days: Vec<u32>,
     /// Accounts that have no charge yet.
@@ -156,24 +158,27 @@ impl RunningTotals {
     ///
     /// Every load that needs another to know its place is in a later round, and a round is as long as
     /// the usages are many, so that its misses overlap.
-    pub fn touch(&self, usages: impl Iterator<Item = (u32, u16, Timestamp)>, rounds: &mut TouchRounds) {
-        let TouchRounds { charges, days, accounts } = rounds;
+    pub fn touch(
+        &self,
+        usages: impl Iterator<Item = (u32, u16, Timestamp)> + Clone,
+        rounds: &mut TouchRounds,
+    ) {
+        let TouchRounds { slots, charges, days, accounts } = rounds;
+        slots.clear();
+        slots.extend(usages.clone().map(|(account, meter, _)| self.slot(account, meter)));
         charges.clear();
-        charges.extend(usages.map(|(account, meter, time)| {
-            let charge = self.newest.get(self.slot(account, meter)).copied().unwrap_or(NO_CHARGE);
-            (charge, account, time)
-        }));
+        charges.extend(slots.iter().map(|slot| self.newest.get(*slot).copied().unwrap_or(NO_CHARGE)));
         let mut loaded = 0;
-        for (charge, ..) in charges.iter() {
+        for charge in charges.iter() {
             loaded ^= self.charges.all.get(*charge as usize).map_or(0, Charge::touch);
         }
         days.clear();
         accounts.clear();
-        for (charge, account, time) in charges.iter() {
+        for (charge, (account, _, time)) in charges.iter().zip(usages) {
             match self.charges.all.get(*charge as usize) {
-                Some(charge) if *time < charge.day_holds.start => days.push(charge.day.next),
+                Some(charge) if time < charge.day_holds.start => days.push(charge.day.next),
                 Some(_) => {}
-                None => accounts.push(*account),
+                None => accounts.push(account),
             }
         }
         for day in days.iter() {
@@ -267,8 +272,14 @@ impl RunningTotals {
             period_start: applicable.period_start,
             group: self.group(&numbers),
         };
-        let known = self.by_key.get(&key).copied();
-        let segment = match known.and_then(|charge| self.charges.segment_at(charge, usage.time)) {
+        let same = self.charges.all.get(newest as usize).filter(|charge| charge.key == key);
+        let known = if same.is_some() { Some(newest) } else { self.by_key.get(&key).copied() };
+        let newest_segment = same.filter(|charge| charge.holds.contains(usage.time));
+        let segment = match newest_segment.map(|charge| charge.day.segment) {
+            Some(segment) => Some(segment),
+            None => known.and_then(|charge| self.charges.segment_at(charge, usage.time)),
+        };
+        let segment = match segment {
             Some(segment) => segment,
             None => self.new_segment(&catalog, key, applicable, rate, &numbers, values)?,
         };

@@ -105,11 +105,10 @@ impl Dedup {
         verdicts.reserve(identities.len());
         let mut places = [0; TOUCH_AHEAD];
         for (identities, contents) in identities.chunks(TOUCH_AHEAD).zip(contents.chunks(TOUCH_AHEAD)) {
-            let mut touched = 0;
             for (place, identity) in places.iter_mut().zip(identities) {
                 *place = place_of(halves(*identity), self.placement);
-                touched ^= self.touch(*place);
             }
+            let touched = places.iter().fold(0, |touched, place| touched ^ self.touch(*place));
             std::hint::black_box(touched);
             for ((place, identity), content) in places.iter().zip(identities).zip(contents) {
                 verdicts.push(self.admit_at(*place, *identity, *content));
