@@ -21,9 +21,9 @@ pub struct Currency {
 #[error("\"{0}\" is not an ISO 4217 currency code in upper case, such as USD, EUR or JPY")]
 pub struct UnknownCurrency(pub String);
 
-/// Codes by minor unit exponent, alphabetical.
+/// Codes by minor unit exponent, alphabetical, with a space after each.
 const CODES: &[(u8, &str)] = &[
-    (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
+    (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF "),
     (
         2,
         "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN \
@@ -32,10 +32,10 @@ const CODES: &[(u8, &str)] = &[
          LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN \
          NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE \
          SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES \
-         WST XAD XCD XCG YER ZAR ZMW ZWG",
+         WST XAD XCD XCG YER ZAR ZMW ZWG ",
     ),
-    (3, "BHD IQD JOD KWD LYD OMR TND"),
-    (4, "CLF UYW"),
+    (3, "BHD IQD JOD KWD LYD OMR TND "),
+    (4, "CLF UYW "),
 ];
 
 /// Largest number of decimal places any currency's minor unit has.
@@ -48,13 +48,13 @@ impl Currency {
     /// [`UnknownCurrency`] when the code is not listed.
     pub fn from_code(code: &str) -> Result<Self, UnknownCurrency> {
         let unknown = || UnknownCurrency(code.to_owned());
-        let exponent = CODES
+        let code @ [first, second, third]: [u8; 3] = code.as_bytes().try_into().map_err(|_| unknown())?;
+        let listed = [first, second, third, b' '];
+        let (exponent, _) = CODES
             .iter()
-            .find(|(_, codes)| codes.split_ascii_whitespace().any(|listed| listed == code))
-            .map(|(exponent, _)| *exponent)
+            .find(|(_, codes)| codes.as_bytes().as_chunks().0.binary_search(&listed).is_ok())
             .ok_or_else(unknown)?;
-        let code = code.as_bytes().try_into().map_err(|_| unknown())?;
-        Ok(Self { code, exponent })
+        Ok(Self { code, exponent: *exponent })
     }
 
     /// The three-letter code.
@@ -132,6 +132,15 @@ mod tests {
     fn what_is_not_a_currency_is_refused() {
         for code in ["usd", "US", "USDX", "XAU", "XXX", "", "EU R", "€"] {
             assert_eq!(Currency::from_code(code), Err(UnknownCurrency(code.to_owned())));
+        }
+    }
+
+    #[test]
+    fn every_code_is_found_under_one_exponent() {
+        for (exponent, codes) in CODES {
+            for code in codes.split_ascii_whitespace() {
+                assert_eq!(Currency::from_code(code).map(|found| found.exponent), Ok(*exponent), "{code}");
+            }
         }
     }
 

@@ -7,7 +7,7 @@
 //! | `meters` | of the line, separated by spaces |
 //! | `line_effective_from`, `line_effective_to` | of the line |
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use hashbrown::HashMap;
 use rating::catalog::{Located, Origin};
 use schemas::contract::{Contract, ContractLine};
 use schemas::currency::UnknownCurrency;
-use schemas::id::AccountId;
+use schemas::id::{AccountId, ContractId};
 use serde::de::DeserializeOwned;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
@@ -34,8 +35,13 @@ const NOT_UTF8: &str = "the file is not UTF-8";
 const SAME_IN_ALL_ROWS: &str =
     "write the same in all rows of a contract, or number a further version in the column version";
 
-const NEEDED: [&str; 6] = ["contract", "account", "contract_line", "legal_entity", "currency", "price_book"];
-const OPTIONAL: [&str; 8] = [
+const COLUMNS: [&str; 14] = [
+    "contract",
+    "account",
+    "contract_line",
+    "legal_entity",
+    "currency",
+    "price_book",
     "version",
     "effective_from",
     "effective_to",
@@ -45,6 +51,9 @@ const OPTIONAL: [&str; 8] = [
     "line_effective_from",
     "line_effective_to",
 ];
+
+/// The first of the columns, which must be there.
+const NEEDED: &[&str] = COLUMNS.split_at(6).0;
 
 /// Reads contracts from CSV.
 pub(super) fn read_csv(bytes: &[u8], file: &Arc<str>, loader: &mut Loader) {
@@ -127,9 +136,10 @@ fn as_texts((name, column): (&String, &ArrayRef)) -> Result<ArrayRef, String> {
 /// Refuses numbers that are floats, which have no one text: an account `1` would become `1.0`.
 fn refuse_floats(schema: &Schema, table: &Table, loader: &mut Loader) -> bool {
     let is_float =
-        |column: &usize| schema.fields().get(*column).is_some_and(|field| field.data_type().is_floating());
+        |column: usize| schema.fields().get(column).is_some_and(|field| field.data_type().is_floating());
+    let columns = COLUMNS.into_iter().zip(table.columns);
     let mut floats: Vec<&str> =
-        table.columns.iter().filter(|(_, column)| is_float(column)).map(|(name, _)| *name).collect();
+        columns.filter(|(_, column)| column.is_some_and(is_float)).map(|(name, _)| name).collect();
     floats.sort_unstable();
     if floats.is_empty() {
         return false;
@@ -149,26 +159,29 @@ fn unreadable(file: &Arc<str>, line: u64, error: &str, loader: &mut Loader) {
 /// Contracts that are being put together from rows.
 struct Table {
     file: Arc<str>,
-    columns: Arc<HashMap<&'static str, usize>>,
-    by_key: HashMap<(String, u32), usize>,
+    /// Where the file has each column.
+    columns: [Option<usize>; COLUMNS.len()],
+    by_key: HashMap<(ContractId, u32), usize>,
     contracts: Vec<Located<Contract>>,
     /// Position of each account in its contract.
     accounts: HashMap<(usize, AccountId), usize>,
-    /// Rows of each contract, as positions of account and line.
-    cells: Vec<Vec<(usize, usize)>>,
+    /// Rows, as positions of contract, account and line.
+    cells: Vec<(usize, usize, usize)>,
     /// Contracts of rows that could not be read.
     damaged: HashSet<String>,
 }
 
 impl Table {
     fn new(header: &[String], file: &Arc<str>, header_line: u64, loader: &mut Loader) -> Option<Self> {
-        let mut columns = HashMap::new();
-        let known = || NEEDED.iter().chain(&OPTIONAL);
+        let mut columns = [None; COLUMNS.len()];
         let (mut unknown, mut repeated) = (Vec::new(), Vec::new());
         for (position, name) in header.iter().enumerate() {
-            match known().find(|known| *known == name) {
-                Some(known) if columns.insert(*known, position).is_some() => repeated.push(*known),
-                Some(_) => {}
+            match COLUMNS.into_iter().zip(&mut columns).find(|(known, _)| known == name) {
+                Some((known, column)) => {
+                    if column.replace(position).is_some() {
+                        repeated.push(known);
+                    }
+                }
                 None => unknown.push(format!("{name:?}")),
             }
         }
@@ -176,7 +189,7 @@ impl Table {
             let origin = Origin { file: Arc::clone(file), line: header_line };
             loader.problem(origin, "contracts".to_owned(), message, mend);
         };
-        if columns.is_empty() {
+        if columns == [None; COLUMNS.len()] {
             let mend =
                 "the first line names the columns, separated by commas; usage belongs in another directory";
             problem(format!("this is no table of contracts: it has no column {}", NEEDED.join(", ")), mend);
@@ -184,13 +197,14 @@ impl Table {
         }
         if !unknown.is_empty() {
             let message = format!("a table of contracts has no columns {}", unknown.join(", "));
-            let known: Vec<&str> = known().copied().collect();
-            problem(message, &format!("the columns are {}", known.join(", ")));
+            problem(message, &format!("the columns are {}", COLUMNS.join(", ")));
         }
         if !repeated.is_empty() {
             problem(format!("columns are there twice: {}", repeated.join(", ")), "keep one of each");
         }
-        let missing: Vec<&str> = NEEDED.iter().filter(|name| !columns.contains_key(*name)).copied().collect();
+        let needed = NEEDED.iter().copied().zip(columns);
+        let missing: Vec<&str> =
+            needed.filter(|(_, column)| column.is_none()).map(|(name, _)| name).collect();
         if !missing.is_empty() {
             problem(format!("columns are missing: {}", missing.join(", ")), "add them");
         }
@@ -199,7 +213,7 @@ impl Table {
         }
         Some(Self {
             file: Arc::clone(file),
-            columns: Arc::new(columns),
+            columns,
             by_key: HashMap::new(),
             contracts: Vec::new(),
             accounts: HashMap::new(),
@@ -209,8 +223,8 @@ impl Table {
     }
 
     fn wrong_length(&mut self, record: &csv::StringRecord, width: usize, line: u64, loader: &mut Loader) {
-        let contract =
-            self.columns.get("contract").and_then(|column| record.get(*column)).unwrap_or_default();
+        let [contract, ..] = self.columns.map(|column| column.and_then(|column| record.get(column)));
+        let contract = contract.unwrap_or_default();
         self.damaged.insert(contract.to_owned());
         let message = format!("the row has {}, the header {width}", count(record.len(), "field", "fields"));
         let origin = Origin { file: Arc::clone(&self.file), line };
@@ -219,28 +233,25 @@ impl Table {
     }
 
     fn row<'a>(&mut self, value: impl Fn(usize) -> &'a str, line: u64, loader: &mut Loader) {
+        let texts = self.columns.map(|column| column.map_or("", &value));
+        let Err(Fault { column, message, mend }) = self.add(texts, line) else { return };
+        let [contract, ..] = texts;
+        self.damaged.insert(contract.to_owned());
         let origin = Origin { file: Arc::clone(&self.file), line };
-        let columns = Arc::clone(&self.columns);
-        let text = |name: &str| columns.get(name).map(|column| value(*column)).unwrap_or_default();
-        match self.add(&text, &origin) {
-            Ok(()) => {}
-            Err(Fault { column, message, mend }) => {
-                self.damaged.insert(text("contract").to_owned());
-                let message = format!("column {column}: {message}");
-                let path = format!("contract {}", text("contract"));
-                loader.problem(origin, path, message, mend);
-            }
-        }
+        loader.problem(origin, format!("contract {contract}"), format!("column {column}: {message}"), mend);
     }
 
-    fn add<'a>(&mut self, text: &impl Fn(&str) -> &'a str, origin: &Origin) -> Result<(), Fault> {
-        for column in NEEDED.into_iter().chain(OPTIONAL) {
-            if text(column).trim() != text(column) {
-                let message = format!("{:?} begins or ends with a space", text(column));
+    fn add(&mut self, texts: [&str; COLUMNS.len()], row: u64) -> Result<(), Fault> {
+        for (column, text) in COLUMNS.into_iter().zip(texts) {
+            if text.trim().len() != text.len() {
+                let message = format!("{text:?} begins or ends with a space");
                 return Err(Fault { column, message, mend: "remove the space" });
             }
         }
-        let version = match text("version") {
+        let [contract, account, line, legal_entity, currency, price_book, texts @ ..] = texts;
+        let [version, effective_from, effective_to, billing_interval, billing_anchor, texts @ ..] = texts;
+        let [meters, line_effective_from, line_effective_to] = texts;
+        let version = match version {
             "" => 1,
             version => version.parse().map_err(|_| {
                 Fault::of(
@@ -249,66 +260,60 @@ impl Table {
                 )
             })?,
         };
-        let account: AccountId = parse("account", text("account"))?;
+        let account: AccountId = parse("account", account)?;
         let line = ContractLine {
-            id: parse("contract_line", text("contract_line"))?,
-            price_book: parse("price_book", text("price_book"))?,
-            meters: match text("meters") {
+            id: parse("contract_line", line)?,
+            price_book: parse("price_book", price_book)?,
+            meters: match meters {
                 "" => None,
                 meters => {
                     let meters = meters.split_whitespace().map(|meter| parse("meters", meter));
                     Some(meters.collect::<Result<_, _>>()?)
                 }
             },
-            effective_from: read("line_effective_from", text("line_effective_from"))?,
-            effective_to: read("line_effective_to", text("line_effective_to"))?,
+            effective_from: read("line_effective_from", line_effective_from)?,
+            effective_to: read("line_effective_to", line_effective_to)?,
         };
-        let document = Contract {
-            id: parse("contract", text("contract"))?,
+        let mut document = Contract {
+            id: parse("contract", contract)?,
             version,
             accounts: Vec::new(),
-            legal_entity: parse("legal_entity", text("legal_entity"))?,
-            currency: text("currency")
+            legal_entity: parse("legal_entity", legal_entity)?,
+            currency: currency
                 .parse()
                 .map_err(|error: UnknownCurrency| Fault::of("currency", error.to_string()))?,
-            effective_from: read("effective_from", text("effective_from"))?,
-            effective_to: read("effective_to", text("effective_to"))?,
-            billing_interval: read("billing_interval", text("billing_interval"))?.unwrap_or_default(),
-            billing_anchor: read("billing_anchor", text("billing_anchor"))?,
+            effective_from: read("effective_from", effective_from)?,
+            effective_to: read("effective_to", effective_to)?,
+            billing_interval: read("billing_interval", billing_interval)?.unwrap_or_default(),
+            billing_anchor: read("billing_anchor", billing_anchor)?,
             lines: Vec::new(),
         };
-        let key = (text("contract").to_owned(), version);
-        let position = match self.by_key.get(&key) {
-            Some(position) => *position,
-            None => {
-                self.contracts.push(Located { document: document.clone(), origin: origin.clone() });
-                self.cells.push(Vec::new());
-                self.by_key.insert(key, self.contracts.len() - 1);
-                self.contracts.len() - 1
-            }
-        };
-        let (Some(located), Some(cells)) = (self.contracts.get_mut(position), self.cells.get_mut(position))
-        else {
-            return Ok(());
-        };
-        let contract = &mut located.document;
-        for (column, is_same) in [
-            ("legal_entity", contract.legal_entity == document.legal_entity),
-            ("currency", contract.currency == document.currency),
-            ("effective_from", contract.effective_from == document.effective_from),
-            ("effective_to", contract.effective_to == document.effective_to),
-            ("billing_interval", contract.billing_interval == document.billing_interval),
-            ("billing_anchor", contract.billing_anchor == document.billing_anchor),
-        ] {
-            if !is_same {
-                let first = &located.origin;
-                let message =
-                    format!("{:?} differs from the first row of the contract, {first}", text(column));
+        let position = *self.by_key.entry((document.id.clone(), version)).or_insert(self.contracts.len());
+        if let Some(Located { document: first, origin }) = self.contracts.get(position) {
+            let columns = [
+                ("legal_entity", legal_entity, first.legal_entity == document.legal_entity),
+                ("currency", currency, first.currency == document.currency),
+                ("effective_from", effective_from, first.effective_from == document.effective_from),
+                ("effective_to", effective_to, first.effective_to == document.effective_to),
+                ("billing_interval", billing_interval, first.billing_interval == document.billing_interval),
+                ("billing_anchor", billing_anchor, first.billing_anchor == document.billing_anchor),
+            ];
+            if let Some((column, text, _)) = columns.into_iter().find(|(.., is_same)| !is_same) {
+                let message = format!("{text:?} differs from the first row of the contract, {origin}");
                 return Err(Fault { column, message, mend: SAME_IN_ALL_ROWS });
             }
+        } else {
+            // Most contracts have one of each.
+            document.accounts.reserve_exact(1);
+            document.lines.reserve_exact(1);
+            let origin = Origin { file: Arc::clone(&self.file), line: row };
+            self.contracts.push(Located { document, origin });
         }
-        let account = *self.accounts.entry((position, account.clone())).or_insert_with(|| {
-            contract.accounts.push(account);
+        let Some(Located { document: contract, .. }) = self.contracts.get_mut(position) else {
+            return Ok(());
+        };
+        let account = *self.accounts.entry((position, account)).or_insert_with_key(|(_, account)| {
+            contract.accounts.push(account.clone());
             contract.accounts.len() - 1
         });
         let line = match contract.lines.iter().position(|other| other.id == line.id) {
@@ -327,32 +332,28 @@ impl Table {
                 contract.lines.len() - 1
             }
         };
-        cells.push((account, line));
+        self.cells.push((position, account, line));
         Ok(())
     }
 
     /// Hands the contracts over. All accounts of a contract share all of its lines.
-    fn finish(self, loader: &mut Loader) {
-        for (located, mut cells) in self.contracts.into_iter().zip(self.cells) {
+    fn finish(mut self, loader: &mut Loader) {
+        self.cells.sort_unstable();
+        self.cells.dedup();
+        // The first row of a contract is always one of its cells, so that each has some.
+        let cells = self.cells.chunk_by(|(one, ..), (other, ..)| one == other);
+        for (located, cells) in self.contracts.into_iter().zip(cells) {
             let contract = &located.document;
-            if self.damaged.contains(contract.id.as_str()) {
-                // What is missing has a problem already.
+            let (accounts, lines) = (contract.accounts.len(), contract.lines.len());
+            // What is missing from a damaged contract has a problem already.
+            if cells.len() == accounts * lines || self.damaged.contains(contract.id.as_str()) {
                 loader.documents.contracts.push(located);
                 continue;
             }
-            cells.sort_unstable();
-            cells.dedup();
-            if cells.len() != contract.accounts.len() * contract.lines.len() {
-                let message = format!(
-                    "its {} accounts and {} lines do not all go together",
-                    contract.accounts.len(),
-                    contract.lines.len()
-                );
-                let mend = "write a row for every account and line, or give accounts contracts of their own";
-                loader.problem(located.origin.clone(), format!("contract {}", contract.id), message, mend);
-                continue;
-            }
-            loader.documents.contracts.push(located);
+            let message = format!("its {accounts} accounts and {lines} lines do not all go together");
+            let mend = "write a row for every account and line, or give accounts contracts of their own";
+            let path = format!("contract {}", contract.id);
+            loader.problem(located.origin, path, message, mend);
         }
     }
 }

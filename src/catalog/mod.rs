@@ -64,7 +64,7 @@ pub fn load(directory: &Path) -> Result<Catalog, CatalogError> {
     if documents.is_empty() && problems.is_empty() {
         return Err(CatalogError::Empty(directory.to_owned()));
     }
-    match compile(documents) {
+    match compile(&documents) {
         Ok(catalog) if problems.is_empty() => Ok(catalog),
         Ok(_) => Err(CatalogError::Problems(problems)),
         Err(more) => {

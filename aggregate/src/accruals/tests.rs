@@ -63,7 +63,7 @@ fn catalog(timezone: &str, aggregation: &str, versions: impl Into<Value>) -> Arc
         })),
         ..Documents::default()
     };
-    Arc::new(compile(documents).unwrap_or_else(|problems| panic!("{problems:?}")))
+    Arc::new(compile(&documents).unwrap_or_else(|problems| panic!("{problems:?}")))
 }
 
 /// A book with one version that holds always.

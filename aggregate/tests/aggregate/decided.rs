@@ -22,7 +22,7 @@ use serde_json::Value;
 
 /// Compiles the documents of a catalog, by kind.
 pub(crate) fn catalog(documents: &Value) -> Result<Arc<Catalog>, String> {
-    let compiled = compile(Documents {
+    let compiled = compile(&Documents {
         legal_entities: read(&documents["legal_entities"]),
         meters: read(&documents["meters"]),
         price_books: read(&documents["price_books"]),

@@ -9,6 +9,8 @@ mod documents;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use schemas::csv_mapping::CsvMapping;
 use schemas::currency::Currency;
 use schemas::date::Date;
@@ -79,8 +81,8 @@ pub struct LineTerms {
     period: Period,
     /// The prices, as a position among the timelines.
     timeline: u32,
-    /// Meters covered.
-    meters: MeterSet,
+    /// Meters covered: lines that cover all of a price book share them.
+    meters: Arc<MeterSet>,
 }
 
 /// A set of meters, by position.

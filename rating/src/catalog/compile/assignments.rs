@@ -8,27 +8,19 @@ use schemas::period::Period;
 use super::{Compiler, number};
 use crate::catalog::{Account, Assignment, Origin, Problem};
 
-impl Compiler {
-    pub(super) fn assign(
-        &mut self,
-        account: &AccountId,
-        assignment: Assignment,
-        origin: &Origin,
-        path: &str,
-    ) {
-        let known = self.accounts.get(account.as_str()).copied();
-        let position = known.unwrap_or_else(|| {
-            let position = number(self.catalog.accounts.len());
-            self.accounts.insert(account.to_string(), position);
-            self.catalog.accounts.push(Account { id: account.clone(), assignments: Vec::new() });
-            self.assignment_places.push(Vec::new());
-            position
-        });
-        if let Some(account) = self.catalog.accounts.get_mut(position as usize) {
-            account.assignments.push(assignment);
+impl<'a> Compiler<'a> {
+    pub(super) fn assign(&mut self, id: &'a AccountId, assignment: Assignment) {
+        let next = number(self.catalog.accounts.len());
+        let position = *self.accounts.entry(id.as_str()).or_insert(next);
+        if position == next {
+            self.catalog.accounts.push(Account { id: id.clone(), assignments: Vec::with_capacity(1) });
         }
-        if let Some(places) = self.assignment_places.get_mut(position as usize) {
-            places.push((origin.clone(), path.to_owned()));
+        let Some(Account { assignments, .. }) = self.catalog.accounts.get_mut(position as usize) else {
+            return;
+        };
+        // An account that its contract lists twice has a problem already.
+        if assignments.last().is_none_or(|last| last.terms != assignment.terms) {
+            assignments.push(assignment);
         }
     }
 
@@ -36,19 +28,24 @@ impl Compiler {
     pub(super) fn refuse_overlapping_assignments(&mut self) {
         // Contracts with many accounts repeat a mistake for each of them: it is told once.
         let mut clashes: BTreeMap<Clash, Vec<&AccountId>> = BTreeMap::new();
-        for (account, places) in self.catalog.accounts.iter().zip(&self.assignment_places) {
-            let placed = || account.assignments.iter().zip(places);
-            for (later, (assignment, (origin, path))) in placed().enumerate() {
-                for (earlier, (other_origin, other_path)) in placed().take(later) {
+        for account in &self.catalog.accounts {
+            for (later, assignment) in account.assignments.iter().enumerate() {
+                for earlier in account.assignments.iter().take(later) {
                     let overlap = assignment.period.intersection(&earlier.period);
-                    let terms = |assignment: &Assignment| self.catalog.terms.get(assignment.terms as usize);
-                    let (Some(left), Some(right)) = (terms(assignment), terms(earlier)) else { continue };
+                    let terms = |assignment: &Assignment| {
+                        let position = assignment.terms as usize;
+                        self.catalog.terms.get(position).zip(self.placed_lines.get(position))
+                    };
+                    let (Some((left, place)), Some((right, other))) = (terms(assignment), terms(earlier))
+                    else {
+                        continue;
+                    };
                     let Some(meter) = left.meters.common(&right.meters).filter(|_| !overlap.is_empty())
                     else {
                         continue;
                     };
-                    let (origin, path) = (origin.clone(), path.clone());
-                    let other = format!("{other_path} in {other_origin}");
+                    let origin = place.origin().clone();
+                    let (path, other) = (place.to_string(), format!("{other} in {}", other.origin()));
                     let clash = Clash { origin, path, other, meter, overlap };
                     clashes.entry(clash).or_default().push(&account.id);
                 }

@@ -1,53 +1,76 @@
 //! Checks contracts and their lines against the entities, price books and meters they name.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
 
+use hashbrown::HashMap;
 use schemas::contract::{Contract, ContractLine};
 use schemas::currency::Currency;
 use schemas::effective_time::EffectiveTime;
-use schemas::id::AccountId;
 use schemas::period::{BillingCycle, Period};
-use schemas::price_book::PriceBook;
 use schemas::time_zone::TimeZone;
 
 use super::{Compiler, known, number};
 use crate::catalog::{Assignment, Line, LineTerms, Located, MeterSet, Origin};
 
-/// Versions of a contract: number, time in force, and where it was written.
-type Versions = HashMap<String, Vec<(u32, Period, Origin)>>;
+static UTC: TimeZone = TimeZone::UTC;
 
-impl Compiler {
-    pub(super) fn contracts(&mut self, books: &[Located<PriceBook>], documents: Vec<Located<Contract>>) {
-        let mut versions = Versions::new();
-        for Located { document, origin } in documents {
-            let path = format!("contract {}", document.id);
-            let entity = self.entity_of(&document, &origin);
-            let entity_document = self.catalog.legal_entities.get(entity as usize);
-            let zone = entity_document.map_or(TimeZone::UTC, |entity| entity.timezone.clone());
+/// Versions of a contract, and when they are in force.
+type Versions<'a> = HashMap<&'a str, Vec<(&'a Located<Contract>, Period)>>;
+
+/// A contract line in its contract. Shown, it is a problem's path.
+#[derive(Clone, Copy)]
+pub(super) struct PlacedLine<'a> {
+    contract: &'a Located<Contract>,
+    line: &'a ContractLine,
+    position: usize,
+}
+
+impl<'a> PlacedLine<'a> {
+    pub(super) fn origin(&self) -> &'a Origin {
+        &self.contract.origin
+    }
+}
+
+impl fmt::Display for PlacedLine<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "contract {} lines[{}]", self.contract.document.id, self.position)
+    }
+}
+
+impl<'a> Compiler<'a> {
+    pub(super) fn contracts(&mut self) {
+        let documents = self.documents;
+        let mut versions = Versions::with_capacity(documents.contracts.len());
+        for contract in &documents.contracts {
+            let Located { document, origin } = contract;
+            let path = format_args!("contract {}", document.id);
+            let entity = self.entity_of(document, origin);
+            let entity_document = documents.legal_entities.get(entity as usize);
+            let zone = entity_document.map_or(&UTC, |entity| &entity.document.timezone);
             let contract_period =
-                self.period(document.effective_from, document.effective_to, &zone, &origin, &path);
-            self.check_contract_version(&document, contract_period, &mut versions, &origin);
-            let accounts = self.accounts_of(&document, &origin);
+                self.period(document.effective_from, document.effective_to, zone, origin, path);
+            self.check_contract_version(contract, contract_period, &mut versions);
+            self.check_accounts(document, origin);
             if document.lines.is_empty() {
                 let message = "there is no contract line".to_owned();
-                self.problem(&origin, format!("{path} lines"), message, "write at least one line");
+                self.problem(origin, format!("{path} lines"), message, "write at least one line");
             }
             for (position, line) in document.lines.iter().enumerate() {
-                let path = format!("{path} lines[{position}]");
-                let line_period = self.period(line.effective_from, line.effective_to, &zone, &origin, &path);
+                let placed = PlacedLine { contract, line, position };
+                let path = format_args!("{placed}");
+                let line_period = self.period(line.effective_from, line.effective_to, zone, origin, path);
                 let period = line_period.intersection(&contract_period);
                 if period.is_empty() && !line_period.is_empty() && !contract_period.is_empty() {
                     let message =
                         format!("it is never in force, because its contract is in force {contract_period}");
                     let mend = "let the line's times overlap the contract's, or remove it";
-                    self.problem(&origin, path.clone(), message, mend);
+                    self.problem(origin, path.to_string(), message, mend);
                 }
-                let Some(terms) = self.line(books, &document, line, entity, &zone, period, &origin, &path)
-                else {
-                    continue;
-                };
-                for account in &accounts {
-                    self.assign(account, Assignment { terms, period }, &origin, &path);
+                let Some(terms) = self.line(placed, entity, zone, period) else { continue };
+                for account in &document.accounts {
+                    self.assign(account, Assignment { terms, period });
                 }
             }
         }
@@ -66,23 +89,25 @@ impl Compiler {
         u32::MAX
     }
 
-    /// The accounts a contract covers, each once.
-    fn accounts_of<'a>(&mut self, contract: &'a Contract, origin: &Origin) -> Vec<&'a AccountId> {
-        let path = format!("contract {} accounts", contract.id);
-        if contract.accounts.is_empty() {
-            let message = "no account is listed".to_owned();
-            self.problem(origin, path.clone(), message, "list the accounts it covers");
-        }
-        let (mut accounts, mut seen) = (Vec::with_capacity(contract.accounts.len()), HashSet::new());
-        for (position, account) in contract.accounts.iter().enumerate() {
-            if seen.insert(account) {
-                accounts.push(account);
-            } else {
-                let message = format!("{account} is listed twice");
-                self.problem(origin, format!("{path}[{position}]"), message, "remove one of the two");
+    /// A contract covers accounts, each once.
+    fn check_accounts(&mut self, contract: &Contract, origin: &Origin) {
+        let path = format_args!("contract {} accounts", contract.id);
+        match contract.accounts.as_slice() {
+            [] => {
+                let message = "no account is listed".to_owned();
+                self.problem(origin, path.to_string(), message, "list the accounts it covers");
+            }
+            [_] => {}
+            several => {
+                let mut seen = HashSet::new();
+                for (position, account) in several.iter().enumerate() {
+                    if !seen.insert(account) {
+                        let message = format!("{account} is listed twice");
+                        self.problem(origin, format!("{path}[{position}]"), message, "remove one of the two");
+                    }
+                }
             }
         }
-        accounts
     }
 
     fn period(
@@ -91,7 +116,7 @@ impl Compiler {
         to: Option<EffectiveTime>,
         zone: &TimeZone,
         origin: &Origin,
-        path: &str,
+        path: fmt::Arguments<'_>,
     ) -> Period {
         let instant = |time: EffectiveTime| time.instant(zone);
         let period = Period::between(from.map(instant), to.map(instant));
@@ -104,56 +129,48 @@ impl Compiler {
 
     fn check_contract_version(
         &mut self,
-        contract: &Contract,
+        contract: &'a Located<Contract>,
         period: Period,
-        versions: &mut Versions,
-        origin: &Origin,
+        versions: &mut Versions<'a>,
     ) {
-        let others = versions.entry(contract.id.to_string()).or_default();
+        let Located { document, origin } = contract;
+        let this = document.version;
+        let others = versions.entry(document.id.as_str()).or_insert_with(|| Vec::with_capacity(1));
         let clash = others
             .iter()
-            .find(|(version, other, _)| *version == contract.version || other.overlaps(&period))
+            .map(|(other, other_period)| (other.document.version, other_period, &other.origin))
+            .find(|(version, other, _)| *version == this || other.overlaps(&period))
             .map(|(version, other, place)| {
-                if *version == contract.version {
+                if version == this {
                     format!("version {version} of the contract is there twice, first in {place}")
                 } else {
-                    let this = contract.version;
                     format!("version {this} overlaps version {version} in {place}, which is in force {other}")
                 }
             });
-        others.push((contract.version, period, origin.clone()));
+        others.push((contract, period));
         if let Some(message) = clash {
             let mend = "number versions apart, and let one end when the next begins";
-            self.problem(origin, format!("contract {} version", contract.id), message, mend);
+            self.problem(origin, format!("contract {} version", document.id), message, mend);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a line is checked against all that surrounds it")]
-    fn line(
-        &mut self,
-        books: &[Located<PriceBook>],
-        contract: &Contract,
-        line: &ContractLine,
-        entity: u32,
-        zone: &TimeZone,
-        period: Period,
-        origin: &Origin,
-        path: &str,
-    ) -> Option<u32> {
-        let meters = self.meters_of(contract, line, origin, path);
-        let timeline = self.timeline(books, line, zone)?;
+    /// The position of the terms of a line.
+    fn line(&mut self, placed: PlacedLine<'a>, entity: u32, zone: &TimeZone, period: Period) -> Option<u32> {
+        let meters = self.meters_of(placed);
+        let timeline = self.timeline(placed.line, zone)?;
+        let contract = &placed.contract.document;
         let cycle = BillingCycle {
             interval: contract.billing_interval,
             anchor: contract.billing_anchor.unwrap_or(BillingCycle::CALENDAR_MONTH.anchor),
         };
         let identity = Line {
-            id: line.id.clone(),
+            id: placed.line.id.clone(),
             contract: contract.id.clone(),
             legal_entity: entity,
             currency: contract.currency,
             cycle,
         };
-        let line = self.line_of(identity, origin, path)?;
+        let line = self.line_of(identity, placed)?;
         let terms = number(self.catalog.terms.len());
         self.catalog.terms.push(LineTerms {
             line,
@@ -162,26 +179,22 @@ impl Compiler {
             timeline,
             meters,
         });
+        self.placed_lines.push(placed);
         Some(terms)
     }
 
     /// The meters a line covers: those listed, or all that its price book has.
-    fn meters_of(
-        &mut self,
-        contract: &Contract,
-        line: &ContractLine,
-        origin: &Origin,
-        path: &str,
-    ) -> MeterSet {
+    fn meters_of(&mut self, placed: PlacedLine<'_>) -> Arc<MeterSet> {
+        let PlacedLine { contract: Located { document: contract, origin }, line, .. } = placed;
         let book = self.books.get(line.price_book.as_str());
-        let priced = book.map(|book| book.meters.clone());
-        let currencies = book.map(|book| book.currencies.clone()).unwrap_or_default();
-        let may_lack_rates = book.is_some_and(|book| self.unread.has_rate_of(book.document));
+        let priced = book.map(|book| Arc::clone(&book.meters));
+        let currencies = book.map(|book| book.currencies).unwrap_or_default();
+        let may_lack_rates = book.is_some_and(|book| self.documents.unread.has_rate_of(book.document));
         if priced.is_none() {
-            let mut ids: Vec<&str> = self.books.keys().map(String::as_str).collect();
+            let mut ids: Vec<&str> = self.books.keys().copied().collect();
             ids.sort_unstable();
             let mend = known("price book", &ids);
-            let path = format!("{path}.price_book");
+            let path = format!("{placed}.price_book");
             self.unknown("price_book", line.price_book.as_str(), origin, path, &mend);
         }
         if !currencies.is_empty() && !currencies.contains(&contract.currency) {
@@ -193,34 +206,36 @@ impl Compiler {
                 contract.currency
             );
             let mend = "use a price book in the contract's currency";
-            self.problem(origin, format!("{path}.price_book"), message, mend);
+            self.problem(origin, format!("{placed}.price_book"), message, mend);
         }
         let Some(listed) = &line.meters else { return priced.unwrap_or_default() };
         if listed.is_empty() {
             let mend = "list meters, or leave meters out to cover all that the price book has";
-            self.problem(origin, format!("{path}.meters"), "no meter is listed".to_owned(), mend);
+            self.problem(origin, format!("{placed}.meters"), "no meter is listed".to_owned(), mend);
         }
         let mut meters = MeterSet::default();
         for (position, meter) in listed.iter().enumerate() {
-            let path = format!("{path}.meters[{position}]");
+            let path = format_args!("{placed}.meters[{position}]");
             let Some(known) = self.meter_by_id.get(meter.as_str()).copied() else {
-                self.unknown("meter", meter.as_str(), origin, path, &self.known_meters());
+                self.unknown("meter", meter.as_str(), origin, path.to_string(), &self.known_meters());
                 continue;
             };
             meters.insert(known);
             if !may_lack_rates && priced.as_ref().is_some_and(|priced| !priced.contains(known)) {
                 let message = format!("the price book {} has no rate for {meter}", line.price_book);
                 let mend = "add a rate to the price book, or remove the meter";
-                self.problem(origin, path, message, mend);
+                self.problem(origin, path.to_string(), message, mend);
             }
         }
-        meters
+        Arc::new(meters)
     }
 
     /// The position of a line. One id is one line: versions of its contract may change its prices, but
     /// not what its amounts are accumulated under.
-    fn line_of(&mut self, identity: Line, origin: &Origin, path: &str) -> Option<u32> {
-        if let Some(known) = self.lines.get(identity.id.as_str()).copied() {
+    fn line_of(&mut self, identity: Line, placed: PlacedLine<'a>) -> Option<u32> {
+        let position = number(self.catalog.lines.len());
+        let known = *self.lines.entry(placed.line.id.as_str()).or_insert(position);
+        if known != position {
             if self.catalog.lines.get(known as usize) == Some(&identity) {
                 return Some(known);
             }
@@ -231,11 +246,9 @@ impl Compiler {
                 format!("the contract {} has a line with this id", other.unwrap_or_default())
             };
             let mend = "give the line an id of its own";
-            self.problem(origin, format!("{path}.id {}", identity.id), message, mend);
+            self.problem(placed.origin(), format!("{placed}.id {}", identity.id), message, mend);
             return None;
         }
-        let position = number(self.catalog.lines.len());
-        self.lines.insert(identity.id.to_string(), position);
         self.catalog.lines.push(identity);
         Some(position)
     }

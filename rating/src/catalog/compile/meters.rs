@@ -9,14 +9,14 @@ use schemas::quantity::QUANTITY_SCALE;
 use super::{Compiler, known};
 use crate::catalog::{Located, Origin};
 
-impl Compiler {
-    pub(super) fn meters(&mut self, documents: Vec<Located<Meter>>) {
-        for Located { document, origin } in documents {
+impl Compiler<'_> {
+    pub(super) fn meters(&mut self) {
+        for Located { document, origin } in &self.documents.meters {
             let position = self.catalog.meters.len();
-            self.claim_id("meter", document.id.as_str(), &origin);
-            self.meter_by_id.insert(document.id.to_string(), position);
-            self.check_meter(&document, &origin);
-            self.catalog.meters.push(document);
+            self.claim_id("meter", document.id.as_str(), origin);
+            self.meter_by_id.insert(document.id.as_str(), position);
+            self.check_meter(document, origin);
+            self.catalog.meters.push(document.clone());
         }
         let dimensions = self.catalog.meters.iter().flat_map(|meter| meter.dimensions.keys().cloned());
         self.catalog.dimensions = dimensions.collect();

@@ -6,12 +6,14 @@ mod csv_mappings;
 mod meters;
 mod price_books;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use hashbrown::HashMap;
 use schemas::currency::Currency;
-use schemas::legal_entity::LegalEntity;
 
-use super::{Catalog, Documents, Located, MeterSet, Origin, Problem, Unread};
+use self::contracts::PlacedLine;
+use super::{Catalog, Documents, Located, MeterSet, Origin, Problem};
 
 /// Most names that are listed where a name is not known.
 const KNOWN_SHOWN_MAX: usize = 8;
@@ -20,14 +22,24 @@ const KNOWN_SHOWN_MAX: usize = 8;
 ///
 /// # Errors
 /// Every problem found, in order of file and line.
-pub fn compile(documents: Documents) -> Result<Catalog, Vec<Problem>> {
-    let Documents { legal_entities, meters, price_books, contracts, csv_mappings, unread } = documents;
-    let mut compiler = Compiler { unread, ..Compiler::default() };
-    compiler.legal_entities(legal_entities);
-    compiler.meters(meters);
-    compiler.price_books(&price_books);
-    compiler.csv_mappings(csv_mappings);
-    compiler.contracts(&price_books, contracts);
+pub fn compile(documents: &Documents) -> Result<Catalog, Vec<Problem>> {
+    let mut compiler = Compiler {
+        documents,
+        catalog: Catalog::default(),
+        problems: Vec::new(),
+        ids: HashMap::new(),
+        entity_by_id: HashMap::new(),
+        meter_by_id: HashMap::new(),
+        books: HashMap::new(),
+        accounts: HashMap::new(),
+        lines: HashMap::new(),
+        placed_lines: Vec::new(),
+    };
+    compiler.legal_entities();
+    compiler.meters();
+    compiler.price_books();
+    compiler.csv_mappings();
+    compiler.contracts();
     compiler.refuse_overlapping_assignments();
     let Compiler { catalog, mut problems, .. } = compiler;
     if problems.is_empty() {
@@ -39,64 +51,62 @@ pub fn compile(documents: Documents) -> Result<Catalog, Vec<Problem>> {
     Err(problems)
 }
 
-#[derive(Default)]
-struct Compiler {
+struct Compiler<'a> {
+    documents: &'a Documents,
     catalog: Catalog,
     problems: Vec<Problem>,
-    unread: Unread,
     /// Ids by kind of document, and where each was written first.
-    ids: HashMap<(&'static str, String), Origin>,
-    entity_by_id: HashMap<String, u32>,
-    meter_by_id: HashMap<String, usize>,
-    books: HashMap<String, Book>,
-    accounts: HashMap<String, u32>,
-    /// Where each account's assignments were written.
-    assignment_places: Vec<Vec<(Origin, String)>>,
-    lines: HashMap<String, u32>,
+    ids: HashMap<(&'static str, &'a str), &'a Origin>,
+    entity_by_id: HashMap<&'a str, u32>,
+    meter_by_id: HashMap<&'a str, usize>,
+    books: HashMap<&'a str, Book<'a>>,
+    accounts: HashMap<&'a str, u32>,
+    lines: HashMap<&'a str, u32>,
+    /// Where the catalog's terms were written.
+    placed_lines: Vec<PlacedLine<'a>>,
 }
 
 /// A price book as far as contracts need it.
-struct Book {
+struct Book<'a> {
     /// Position among the documents.
     document: usize,
-    currencies: Vec<Currency>,
+    currencies: &'a [Currency],
     /// Meters any version prices.
-    meters: MeterSet,
+    meters: Arc<MeterSet>,
     /// Position of its first version among the catalog's.
     first_version: u32,
     /// Timelines by name of time zone.
     timelines: BTreeMap<String, u32>,
 }
 
-impl Compiler {
+impl<'a> Compiler<'a> {
     fn problem(&mut self, origin: &Origin, path: String, message: String, mend: &str) {
         self.problems.push(Problem { origin: origin.clone(), path, message, mend: mend.to_owned() });
     }
 
     /// Reports a name that no document has.
     fn unknown(&mut self, kind: &'static str, id: &str, origin: &Origin, path: String, mend: &str) {
-        if !self.unread.may_be(kind, id) {
+        if !self.documents.unread.may_be(kind, id) {
             self.problem(origin, path, format!("there is no {} {id}", kind.replace('_', " ")), mend);
         }
     }
 
-    fn legal_entities(&mut self, documents: Vec<Located<LegalEntity>>) {
-        for Located { document, origin } in documents {
+    fn legal_entities(&mut self) {
+        for Located { document, origin } in &self.documents.legal_entities {
             let position = number(self.catalog.legal_entities.len());
-            self.claim_id("legal_entity", document.id.as_str(), &origin);
-            self.entity_by_id.insert(document.id.to_string(), position);
-            self.catalog.legal_entities.push(document);
+            self.claim_id("legal_entity", document.id.as_str(), origin);
+            self.entity_by_id.insert(document.id.as_str(), position);
+            self.catalog.legal_entities.push(document.clone());
         }
     }
 
     /// Refuses an id that another document of the kind has.
-    fn claim_id(&mut self, kind: &'static str, id: &str, origin: &Origin) {
-        if let Some(first) = self.ids.get(&(kind, id.to_owned())) {
+    fn claim_id(&mut self, kind: &'static str, id: &'a str, origin: &'a Origin) {
+        let first = *self.ids.entry((kind, id)).or_insert(origin);
+        if !std::ptr::eq(first, origin) {
             let message = format!("another {kind} has this id, in {first}");
             let mend = "give every document of a kind an id of its own";
             self.problem(origin, format!("{kind} {id}"), message, mend);
-        } else {
-            self.ids.insert((kind, id.to_owned()), origin.clone());
         }
     }
 }

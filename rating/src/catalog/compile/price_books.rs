@@ -1,6 +1,7 @@
 //! Checks price books and compiles their rates, for the meters that are known by then.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use schemas::contract::ContractLine;
 use schemas::effective_time::EffectiveTime;
@@ -13,9 +14,10 @@ use super::{Book, Compiler, number};
 use crate::catalog::{Located, MeterSet, Origin, PriceBookVersion, Rate, Timeline};
 use crate::price::{compile_rate, group_dimensions};
 
-impl Compiler {
-    pub(super) fn price_books(&mut self, documents: &[Located<PriceBook>]) {
-        for (position, Located { document, origin }) in documents.iter().enumerate() {
+impl Compiler<'_> {
+    pub(super) fn price_books(&mut self) {
+        let documents = self.documents;
+        for (position, Located { document, origin }) in documents.price_books.iter().enumerate() {
             let first_version = number(self.catalog.price_book_versions.len());
             let path = format!("price_book {}", document.id);
             if document.currencies.is_empty() {
@@ -39,11 +41,13 @@ impl Compiler {
                     let message = format!("version {} is there twice", version.version);
                     self.problem(origin, format!("{path}.version"), message, "number versions apart");
                 }
-                if version.rates.is_empty() && !self.unread.has_rate_of_version(position, version_position) {
+                if version.rates.is_empty()
+                    && !documents.unread.has_rate_of_version(position, version_position)
+                {
                     let mend = "write at least one; to end the book's prices, use effective_to";
                     self.problem(origin, format!("{path}.rates"), "there is no rate".to_owned(), mend);
                 }
-                let written = self.unread.positions(position, version_position);
+                let written = documents.unread.positions(position, version_position);
                 let rates: Vec<_> = written.zip(&version.rates).collect();
                 let rates = self.rates(&rates, document, origin, &path, &mut meters);
                 self.catalog.price_book_versions.push(PriceBookVersion {
@@ -56,13 +60,13 @@ impl Compiler {
             self.check_order_of_versions(document, origin, &TimeZone::UTC);
             let book = Book {
                 document: position,
-                currencies: document.currencies.clone(),
-                meters,
+                currencies: &document.currencies,
+                meters: Arc::new(meters),
                 first_version,
                 timelines: BTreeMap::new(),
             };
             self.claim_id("price_book", document.id.as_str(), origin);
-            self.books.insert(document.id.to_string(), book);
+            self.books.insert(document.id.as_str(), book);
         }
     }
 
@@ -167,17 +171,12 @@ impl Compiler {
         }
     }
 
-    pub(super) fn timeline(
-        &mut self,
-        books: &[Located<PriceBook>],
-        line: &ContractLine,
-        zone: &TimeZone,
-    ) -> Option<u32> {
+    pub(super) fn timeline(&mut self, line: &ContractLine, zone: &TimeZone) -> Option<u32> {
         let book = self.books.get_mut(line.price_book.as_str())?;
         if let Some(timeline) = book.timelines.get(zone.name()) {
             return Some(*timeline);
         }
-        let Located { document, origin } = books.get(book.document)?;
+        let Located { document, origin } = self.documents.price_books.get(book.document)?;
         let starts: Vec<Timestamp> = document
             .versions
             .iter()

@@ -39,5 +39,5 @@ fn push<T: DeserializeOwned>(list: &mut Vec<Located<T>>, kind: &str, document: V
 }
 
 fn catalog(written: &[Value]) -> Result<Catalog, Vec<Problem>> {
-    compile(documents(written))
+    compile(&documents(written))
 }
