@@ -10,9 +10,9 @@ use schemas::usage_event::{EVENT_DEPTH_MAX, EVENT_KEYS_MAX};
 
 use crate::json::{self, Fault, JsonText, byte_at, canonical_number, skip_space};
 use crate::key_tree::{Attribute, FIRST_SLOT, KeyNode, KeyTree, Next, Place, ROOT, duplicate_key, read_key};
-use crate::keyed_hash::{Head, ValueKind, leaf, leaf_at, seeded};
+use crate::keyed_hash::{ValueKind, leaf, leaf_at, seeded};
 use crate::metering::{MeteringPlan, Slot};
-use crate::scan::stop_in_block;
+use crate::scan::string_stop;
 
 /// A value of an event: what it is and where its text is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub(crate) struct Token {
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
 pub(crate) enum TokenKind {
     /// The member is not there.
     #[default]
@@ -110,22 +111,18 @@ impl ParsedEvent {
         token(TokenKind::UnescapedText, start, self.unescaped.len())
     }
 
-    /// Reads the text whose opening quote is at `at`; the position after it.
+    /// Adds a text that is verbatim in the input.
     #[inline]
-    fn read_text(&mut self, bytes: &[u8], at: usize, key: &KeyNode) -> Result<usize, Box<Fault>> {
-        let start = at + 1;
-        let Some(text) = short_text(bytes, start) else { return self.read_long_text(bytes, start, key) };
+    fn add_text(&mut self, bytes: &[u8], start: usize, end: usize, key: &KeyNode) {
         if key.is_content {
-            self.content = self.content.wrapping_add(text.leaf(key.seed, ValueKind::Text));
+            self.content = self.content.wrapping_add(leaf_at(key.seed, ValueKind::Text, bytes, start, end));
         }
-        let end = start + text.length;
         self.put(key.place, token(TokenKind::Text, start, end));
-        Ok(end + 1)
     }
 
-    /// Reads text that is longer than a block, has escapes, or no end.
-    #[inline(never)]
-    fn read_long_text(&mut self, bytes: &[u8], start: usize, key: &KeyNode) -> Result<usize, Box<Fault>> {
+    /// Reads text that has escapes, or no end.
+    #[cold]
+    fn read_escaped_text(&mut self, bytes: &[u8], start: usize, key: &KeyNode) -> Result<usize, Box<Fault>> {
         let (token, end) = match json::text(bytes, start)? {
             JsonText::Verbatim(end) => (token(TokenKind::Text, start, end), end),
             JsonText::Unescaped(text, end) => (self.keep_text(&text), end),
@@ -180,14 +177,6 @@ impl ParsedEvent {
     }
 }
 
-/// The text that begins at `start`, if it ends within a block and has no escapes.
-#[inline]
-fn short_text(bytes: &[u8], start: usize) -> Option<Head> {
-    let window = bytes.get(start..)?.first_chunk::<16>()?;
-    let length = stop_in_block(window)?;
-    (window.get(length) == Some(&b'"')).then(|| Head::of_block(*window, length))
-}
-
 #[expect(clippy::cast_possible_truncation, reason = "batches are far below 4 GiB")]
 #[inline]
 pub(crate) const fn token(kind: TokenKind, start: usize, end: usize) -> Token {
@@ -238,13 +227,18 @@ impl EventParser {
         let mut node = ROOT;
         let mut keys = 0;
         loop {
-            let (key_node, mut value) = match self.tree.find(bytes, at, node) {
+            let (found, key, mut value) = match self.tree.find(bytes, at, node) {
                 Some(found) => found,
                 None => match self.tree.next(plan, bytes, at, node)? {
-                    Next::Key(key, value) => (key, value),
+                    Next::Key(found, value) => match self.tree.get(found) {
+                        Some(key) => (found, key, value),
+                        None => return Ok(at),
+                    },
                     Next::End(after) => {
                         let Some(outer) = self.open.pop() else { return Ok(after) };
-                        self.add_if_empty(node);
+                        if self.tree.is_beginning(node) {
+                            self.add_empty_object(node);
+                        }
                         (node, at) = (outer, after);
                         continue;
                     }
@@ -254,8 +248,7 @@ impl EventParser {
             if keys > EVENT_KEYS_MAX {
                 return Err(too_many_keys(skip_space(bytes, value)));
             }
-            node = key_node;
-            let Some(key) = self.tree.get(node) else { return Ok(at) };
+            node = found;
             let mut first = byte_at(bytes, value);
             if first <= b' ' {
                 // The key was met before without a space after its colon.
@@ -263,7 +256,13 @@ impl EventParser {
                 first = byte_at(bytes, value);
             }
             if first == b'"' {
-                at = self.event.read_text(bytes, value, key)?;
+                let end = string_stop(bytes, value + 1);
+                if byte_at(bytes, end) == b'"' {
+                    self.event.add_text(bytes, value + 1, end, key);
+                    at = end + 1;
+                } else {
+                    at = self.event.read_escaped_text(bytes, value + 1, key)?;
+                }
             } else if first == b'{' && key.leads_to_properties() {
                 self.event.put(key.place, token(TokenKind::Container, value, value));
                 self.open.push(node);
@@ -272,16 +271,17 @@ impl EventParser {
                 }
                 (node, at) = (self.tree.inside(node), value + 1);
             } else {
-                at = self.event.read_other(bytes, value, key, self.open.len() + 1, &mut keys)?;
+                let mut counted = keys;
+                at = self.event.read_other(bytes, value, key, self.open.len() + 1, &mut counted)?;
+                keys = counted;
             }
         }
     }
 
     /// An object without members is content of its own.
-    fn add_if_empty(&mut self, node: u32) {
-        if self.tree.is_beginning(node)
-            && let Some(beginning) = self.tree.get(node)
-        {
+    #[cold]
+    fn add_empty_object(&mut self, beginning: u32) {
+        if let Some(beginning) = self.tree.get(beginning) {
             let content = leaf(beginning.seed, ValueKind::EmptyObject, b"");
             self.event.content = self.event.content.wrapping_add(content);
         }

@@ -40,7 +40,7 @@ pub(crate) fn byte_at(bytes: &[u8], at: usize) -> u8 {
 }
 
 /// First position at or after `at` that is not JSON white space.
-#[inline]
+#[inline(never)]
 pub(crate) fn skip_space(bytes: &[u8], at: usize) -> usize {
     let mut at = at;
     while matches!(byte_at(bytes, at), b' ' | b'\t' | b'\n' | b'\r') {

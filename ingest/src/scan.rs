@@ -8,11 +8,27 @@ use wide::u8x16;
 /// Zero bytes that follow every decoded buffer.
 pub(crate) const PADDING: usize = 32;
 
+/// The bytes from a position on, if there are so many.
+#[inline]
+pub(crate) fn block_at<const BYTES: usize>(bytes: &[u8], at: usize) -> Option<&[u8; BYTES]> {
+    bytes.get(at..at.wrapping_add(BYTES))?.try_into().ok()
+}
+
 /// Position of the first `"`, `\` or byte below 0x20 at or after `from`.
 #[inline]
 pub(crate) fn string_stop(bytes: &[u8], from: usize) -> usize {
+    match block_at(bytes, from).map(stop_in_block) {
+        Some(Some(stop)) => from + stop,
+        Some(None) => long_string_stop(bytes, from + 16),
+        None => long_string_stop(bytes, from),
+    }
+}
+
+/// The same for a string that is longer than a block; apart, so that short ones take few registers.
+#[inline(never)]
+fn long_string_stop(bytes: &[u8], from: usize) -> usize {
     let mut position = from;
-    while let Some(block) = bytes.get(position..).and_then(<[u8]>::first_chunk) {
+    while let Some(block) = block_at(bytes, position) {
         if let Some(stop) = stop_in_block(block) {
             return position + stop;
         }
@@ -26,7 +42,7 @@ pub(crate) fn string_stop(bytes: &[u8], from: usize) -> usize {
 #[inline]
 pub(crate) fn digits_end(bytes: &[u8], from: usize) -> usize {
     let mut position = from;
-    while let Some(block) = bytes.get(position..).and_then(<[u8]>::first_chunk::<8>) {
+    while let Some(block) = block_at(bytes, position) {
         let others = non_digits_in(u64::from_le_bytes(*block));
         if others != 0 {
             return position + (others.trailing_zeros() / 8) as usize;
@@ -53,7 +69,7 @@ const fn is_stop(byte: u8) -> bool {
 
 /// Position of the first byte of a block that stops a string.
 #[inline]
-pub(crate) fn stop_in_block(block: &[u8; 16]) -> Option<usize> {
+fn stop_in_block(block: &[u8; 16]) -> Option<usize> {
     let block = u8x16::new(*block);
     let quote = block.simd_eq(u8x16::splat(b'"'));
     let backslash = block.simd_eq(u8x16::splat(b'\\'));
