@@ -69,7 +69,7 @@ pub(crate) struct KeyNode {
     pub(crate) place: Place,
     /// Position in the tree of property paths, or [`NO_PATH`].
     path: u16,
-    /// Newest of the keys met after this one.
+    /// First of the keys met after this one.
     next: u32,
     /// Another key met after the same one.
     sibling: u32,
@@ -314,19 +314,18 @@ impl KeyTree {
         Ok(Next::Key(key, value))
     }
 
-    /// Makes a key the first to be tried after another; the one tried last is forgotten where there
-    /// are too many.
+    /// Makes a key the last to be tried after another: what is frequent is mostly met first. Where there
+    /// are too many, it takes the place of the last.
     fn link(&mut self, node: u32, key: u32) {
-        let Some(current) = self.nodes.get_mut(node as usize) else { return };
-        let mut last = std::mem::replace(&mut current.next, key);
-        if let Some(new) = self.nodes.get_mut(key as usize) {
-            new.sibling = last;
+        let mut last = node;
+        let mut next = self.nodes.get(node as usize).map_or(NONE, |node| node.next);
+        for _ in 1..ALTERNATIVES_MAX {
+            let Some(sibling) = self.nodes.get(next as usize).map(|next| next.sibling) else { break };
+            (last, next) = (next, sibling);
         }
-        for _ in 2..ALTERNATIVES_MAX {
-            last = self.nodes.get(last as usize).map_or(NONE, |node| node.sibling);
-        }
-        if let Some(last) = self.nodes.get_mut(last as usize) {
-            last.sibling = NONE;
+        if let Some(before) = self.nodes.get_mut(last as usize) {
+            let place = if last == node { &mut before.next } else { &mut before.sibling };
+            *place = key;
         }
     }
 
