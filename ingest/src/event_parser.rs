@@ -135,6 +135,18 @@ impl ParsedEvent {
         Ok(end + 1)
     }
 
+    /// Reads a number as most are: short, without sign or exponent; the position after it.
+    #[inline(never)]
+    fn read_short_number(&mut self, bytes: &[u8], at: usize, key: &KeyNode) -> Option<usize> {
+        let number = json::short_number(bytes, at)?;
+        if key.is_content {
+            let content = leaf_at(key.seed, ValueKind::Number, bytes, at, number.canonical_end);
+            self.content = self.content.wrapping_add(content);
+        }
+        self.put(key.place, token(TokenKind::Number, at, number.end));
+        Some(number.end)
+    }
+
     /// Reads a value that is no text; the position after it.
     #[inline(never)]
     fn read_other(
@@ -270,6 +282,8 @@ impl EventParser {
                     return Err(too_deep(value));
                 }
                 (node, at) = (self.tree.inside(node), value + 1);
+            } else if let Some(end) = self.event.read_short_number(bytes, value, key) {
+                at = end;
             } else {
                 let mut counted = keys;
                 at = self.event.read_other(bytes, value, key, self.open.len() + 1, &mut counted)?;

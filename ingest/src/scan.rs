@@ -53,6 +53,19 @@ pub(crate) fn digits_end(bytes: &[u8], from: usize) -> usize {
     position + rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len())
 }
 
+/// A bit for every byte of a block that is a decimal digit.
+#[inline]
+pub(crate) fn digits_in_block(block: &[u8; 16]) -> u32 {
+    let above_zero = u8x16::new(*block) ^ u8x16::splat(0x30);
+    above_zero.min(u8x16::splat(9)).simd_eq(above_zero).to_bitmask()
+}
+
+/// A bit for every byte of a block that is `byte`.
+#[inline]
+pub(crate) fn bytes_in_block(block: &[u8; 16], byte: u8) -> u32 {
+    u8x16::new(*block).simd_eq(u8x16::splat(byte)).to_bitmask()
+}
+
 /// Bits in every byte that is no decimal digit; exact for the first such byte.
 #[inline]
 const fn non_digits_in(block: u64) -> u64 {
