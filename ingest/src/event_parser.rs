@@ -9,7 +9,9 @@ use schemas::quarantine::RejectReason;
 use schemas::usage_event::{EVENT_DEPTH_MAX, EVENT_KEYS_MAX};
 
 use crate::json::{self, Fault, JsonText, byte_at, canonical_number, skip_space};
-use crate::key_tree::{Attribute, FIRST_SLOT, KeyNode, KeyTree, Next, Place, ROOT, duplicate_key, read_key};
+use crate::key_tree::{
+    ATTRIBUTES, Attribute, FIRST_SLOT, KeyNode, KeyTree, Next, Place, ROOT, duplicate_key, read_key,
+};
 use crate::keyed_hash::{ValueKind, leaf, leaf_at, seeded};
 use crate::metering::{MeteringPlan, Slot};
 use crate::scan::string_stop;
@@ -43,6 +45,13 @@ pub(crate) enum TokenKind {
     Container,
 }
 
+impl Token {
+    #[inline]
+    pub(crate) const fn is_text(self) -> bool {
+        matches!(self.kind, TokenKind::Text | TokenKind::UnescapedText)
+    }
+}
+
 /// What was read from one event.
 #[derive(Debug, Default)]
 pub(crate) struct ParsedEvent {
@@ -63,6 +72,12 @@ impl ParsedEvent {
     pub(crate) fn clear(&mut self) {
         self.values.fill(Token::default());
         self.content = 0;
+    }
+
+    /// The attributes that are read, in the order of their places.
+    #[inline]
+    pub(crate) fn attributes(&self) -> [Token; ATTRIBUTES] {
+        self.values.first_chunk().copied().unwrap_or_default()
     }
 
     #[inline]

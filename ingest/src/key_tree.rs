@@ -51,6 +51,9 @@ pub(crate) enum Attribute {
     Other,
 }
 
+/// Number of attributes that are read.
+pub(crate) const ATTRIBUTES: usize = Attribute::Other as usize;
+
 /// Place of the property of slot 0.
 pub(crate) const FIRST_SLOT: Place = Attribute::Other as Place + 1;
 
