@@ -150,7 +150,12 @@ impl DecoderState {
             self.reject(bytes, span, *fault, batch);
             return;
         }
-        let parsed = self.parser.parse(plan, bytes, start).and_then(|after| {
+        let parsed = self.parser.parse(plan, bytes, start);
+        if matches!(&parsed, Ok(after) if *after == end) {
+            self.accept_or_reject(plan, bytes, span, Ok(()), batch);
+            return;
+        }
+        let parsed = parsed.and_then(|after| {
             let after = skip_space(bytes, after);
             if after < end { Err(Fault::malformed("something follows the event", after)) } else { Ok(after) }
         });
@@ -210,19 +215,17 @@ impl DecoderState {
         batch: &mut EventBatch,
     ) -> Result<(), Box<Fault>> {
         let event = &self.parser.event;
-        let specversion = event.attribute(Attribute::Specversion);
-        let is_text = matches!(specversion.kind, TokenKind::Text | TokenKind::UnescapedText);
-        if !is_text || event.bytes(bytes, specversion) != SPECVERSION.as_bytes() {
+        let [id, source, event_type, subject, time, specversion, sampledrate] = event.attributes();
+        if !specversion.is_text() || event.bytes(bytes, specversion) != SPECVERSION.as_bytes() {
             return Err(Fault::of(
                 RejectReason::UnsupportedSpecversion,
                 format!("specversion is {}", self.show(bytes, specversion)),
             ));
         }
-        let id = self.required(bytes, Attribute::Id, "id", RejectReason::MissingId)?;
-        let source = self.required(bytes, Attribute::Source, "source", RejectReason::MissingSource)?;
-        let event_type = self.required(bytes, Attribute::Type, "type", RejectReason::MissingType)?;
-        let subject = self.required(bytes, Attribute::Subject, "subject", RejectReason::MissingSubject)?;
-        let time = event.attribute(Attribute::Time);
+        self.require(bytes, id, "id", RejectReason::MissingId)?;
+        self.require(bytes, source, "source", RejectReason::MissingSource)?;
+        self.require(bytes, event_type, "type", RejectReason::MissingType)?;
+        self.require(bytes, subject, "subject", RejectReason::MissingSubject)?;
         if matches!(time.kind, TokenKind::Absent | TokenKind::Null) {
             return Err(Fault::of(RejectReason::MissingTime, "the event has no time".to_owned()));
         }
@@ -254,7 +257,6 @@ impl DecoderState {
         }
         let time = self.time(bytes, time)?;
         let event = &self.parser.event;
-        let sampledrate = event.attribute(Attribute::Sampledrate);
         let is_sampled = !matches!(sampledrate.kind, TokenKind::Absent | TokenKind::Null);
         if is_sampled && event.bytes(bytes, sampledrate) != b"1" {
             return Err(Fault::of(
@@ -286,19 +288,17 @@ impl DecoderState {
         Ok(())
     }
 
-    /// A text attribute that must be there.
+    /// Checks a text attribute that must be there.
     #[inline]
-    fn required(
+    fn require(
         &self,
         bytes: &[u8],
-        attribute: Attribute,
+        token: Token,
         name: &str,
         missing: RejectReason,
-    ) -> Result<Token, Box<Fault>> {
-        let token = self.parser.event.attribute(attribute);
-        let is_text = matches!(token.kind, TokenKind::Text | TokenKind::UnescapedText);
-        if is_text && token.end > token.start {
-            return Ok(token);
+    ) -> Result<(), Box<Fault>> {
+        if token.is_text() && token.end > token.start {
+            return Ok(());
         }
         Err(self.no_text(bytes, token, name, missing))
     }
@@ -330,8 +330,7 @@ impl DecoderState {
         ];
         let is_missing = |attribute| {
             let token = self.parser.event.attribute(attribute);
-            let is_text = matches!(token.kind, TokenKind::Text | TokenKind::UnescapedText);
-            let is_empty = is_text && token.start == token.end && attribute != Attribute::Time;
+            let is_empty = token.is_text() && token.start == token.end && attribute != Attribute::Time;
             is_empty || matches!(token.kind, TokenKind::Absent | TokenKind::Null)
         };
         let (_, name, reason) = required.into_iter().find(|(attribute, ..)| is_missing(*attribute))?;
@@ -340,7 +339,7 @@ impl DecoderState {
 
     #[inline]
     fn time(&mut self, bytes: &[u8], token: Token) -> Result<Timestamp, Box<Fault>> {
-        if !matches!(token.kind, TokenKind::Text | TokenKind::UnescapedText) {
+        if !token.is_text() {
             return Err(self.bad_time(bytes, token, TimestampError::NotATime));
         }
         let time = match self.times.read(self.parser.event.bytes(bytes, token)) {
@@ -376,9 +375,8 @@ impl DecoderState {
         let event = &self.parser.event;
         let read = |attribute| {
             let token = event.attribute(attribute);
-            let is_text = matches!(token.kind, TokenKind::Text | TokenKind::UnescapedText);
             let text = event.bytes(bytes, token);
-            let usable = is_text && !text.is_empty() && text.len() <= ID_BYTES_MAX;
+            let usable = token.is_text() && !text.is_empty() && text.len() <= ID_BYTES_MAX;
             usable.then(|| String::from_utf8_lossy(text).into())
         };
         let attributes = ReadAttributes {
@@ -458,8 +456,15 @@ pub(crate) fn number_fault(error: DecimalError) -> String {
 /// Nothing but printable ASCII, and not too long?
 #[inline]
 fn is_plain(text: &[u8]) -> bool {
-    let is_other = |byte: &u8| u8::from(byte.wrapping_sub(0x20) >= 0x5f);
-    text.len() <= ID_BYTES_MAX && text.iter().fold(0, |others, byte| others | is_other(byte)) == 0
+    const ONES: u64 = u64::MAX / 0xff;
+    // Bytes from 0x80, from 0x7f and below 0x20 have their high bit set in one of the three.
+    let others = |eight: &[u8; 8]| {
+        let bytes = u64::from_le_bytes(*eight);
+        (bytes | bytes.wrapping_add(ONES) | bytes.wrapping_sub(ONES * 0x20)) & (ONES * 0x80)
+    };
+    let Some(last) = text.last_chunk() else { return text.iter().all(|byte| matches!(byte, 0x20..0x7f)) };
+    let (eights, _) = text.as_chunks();
+    text.len() <= ID_BYTES_MAX && eights.iter().fold(others(last), |bits, eight| bits | others(eight)) == 0
 }
 
 /// The number of an attribute's text; a text that is new is checked first, and told to `on_new`.
@@ -480,4 +485,24 @@ fn intern_attribute(
     check_attribute(name, text)?;
     on_new(std::str::from_utf8(text).unwrap_or_default());
     Ok(interner.intern(text).number())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_texts_are_printable_ascii_of_bounded_length() {
+        for length in 0..20 {
+            assert!(is_plain(&vec![b'a'; length]));
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'a'; length];
+                    text[at] = byte;
+                    assert_eq!(is_plain(&text), matches!(byte, 0x20..0x7f), "{byte} at {at} of {length}");
+                }
+            }
+        }
+        assert!(is_plain(&[b'a'; ID_BYTES_MAX]) && !is_plain(&[b'a'; ID_BYTES_MAX + 1]));
+    }
 }

@@ -9,10 +9,12 @@ use schemas::quarantine::RejectReason;
 use schemas::usage_event::{EVENT_DEPTH_MAX, EVENT_KEYS_MAX};
 
 use crate::json::{self, Fault, JsonText, byte_at, canonical_number, skip_space};
-use crate::key_tree::{Attribute, FIRST_SLOT, KeyNode, KeyTree, Next, Place, ROOT, duplicate_key, read_key};
-use crate::keyed_hash::{Head, ValueKind, leaf, leaf_at, seeded};
+use crate::key_tree::{
+    ATTRIBUTES, Attribute, FIRST_SLOT, KeyNode, KeyTree, Next, Place, ROOT, duplicate_key, read_key,
+};
+use crate::keyed_hash::{ValueKind, leaf, leaf_at, seeded};
 use crate::metering::{MeteringPlan, Slot};
-use crate::scan::stop_in_block;
+use crate::scan::string_stop;
 
 /// A value of an event: what it is and where its text is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +26,7 @@ pub(crate) struct Token {
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
 pub(crate) enum TokenKind {
     /// The member is not there.
     #[default]
@@ -40,6 +43,13 @@ pub(crate) enum TokenKind {
     Null,
     /// An object or a list.
     Container,
+}
+
+impl Token {
+    #[inline]
+    pub(crate) const fn is_text(self) -> bool {
+        matches!(self.kind, TokenKind::Text | TokenKind::UnescapedText)
+    }
 }
 
 /// What was read from one event.
@@ -62,6 +72,12 @@ impl ParsedEvent {
     pub(crate) fn clear(&mut self) {
         self.values.fill(Token::default());
         self.content = 0;
+    }
+
+    /// The attributes that are read, in the order of their places.
+    #[inline]
+    pub(crate) fn attributes(&self) -> [Token; ATTRIBUTES] {
+        self.values.first_chunk().copied().unwrap_or_default()
     }
 
     #[inline]
@@ -110,22 +126,18 @@ impl ParsedEvent {
         token(TokenKind::UnescapedText, start, self.unescaped.len())
     }
 
-    /// Reads the text whose opening quote is at `at`; the position after it.
+    /// Adds a text that is verbatim in the input.
     #[inline]
-    fn read_text(&mut self, bytes: &[u8], at: usize, key: &KeyNode) -> Result<usize, Box<Fault>> {
-        let start = at + 1;
-        let Some(text) = short_text(bytes, start) else { return self.read_long_text(bytes, start, key) };
+    fn add_text(&mut self, bytes: &[u8], start: usize, end: usize, key: &KeyNode) {
         if key.is_content {
-            self.content = self.content.wrapping_add(text.leaf(key.seed, ValueKind::Text));
+            self.content = self.content.wrapping_add(leaf_at(key.seed, ValueKind::Text, bytes, start, end));
         }
-        let end = start + text.length;
         self.put(key.place, token(TokenKind::Text, start, end));
-        Ok(end + 1)
     }
 
-    /// Reads text that is longer than a block, has escapes, or no end.
-    #[inline(never)]
-    fn read_long_text(&mut self, bytes: &[u8], start: usize, key: &KeyNode) -> Result<usize, Box<Fault>> {
+    /// Reads text that has escapes, or no end.
+    #[cold]
+    fn read_escaped_text(&mut self, bytes: &[u8], start: usize, key: &KeyNode) -> Result<usize, Box<Fault>> {
         let (token, end) = match json::text(bytes, start)? {
             JsonText::Verbatim(end) => (token(TokenKind::Text, start, end), end),
             JsonText::Unescaped(text, end) => (self.keep_text(&text), end),
@@ -136,6 +148,18 @@ impl ParsedEvent {
         }
         self.put(key.place, token);
         Ok(end + 1)
+    }
+
+    /// Reads a number as most are: short, without sign or exponent; the position after it.
+    #[inline(never)]
+    fn read_short_number(&mut self, bytes: &[u8], at: usize, key: &KeyNode) -> Option<usize> {
+        let number = json::short_number(bytes, at)?;
+        if key.is_content {
+            let content = leaf_at(key.seed, ValueKind::Number, bytes, at, number.canonical_end);
+            self.content = self.content.wrapping_add(content);
+        }
+        self.put(key.place, token(TokenKind::Number, at, number.end));
+        Some(number.end)
     }
 
     /// Reads a value that is no text; the position after it.
@@ -178,14 +202,6 @@ impl ParsedEvent {
         self.put(key.place, token);
         Ok(token.end as usize)
     }
-}
-
-/// The text that begins at `start`, if it ends within a block and has no escapes.
-#[inline]
-fn short_text(bytes: &[u8], start: usize) -> Option<Head> {
-    let window = bytes.get(start..)?.first_chunk::<16>()?;
-    let length = stop_in_block(window)?;
-    (window.get(length) == Some(&b'"')).then(|| Head::of_block(*window, length))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "batches are far below 4 GiB")]
@@ -238,13 +254,18 @@ impl EventParser {
         let mut node = ROOT;
         let mut keys = 0;
         loop {
-            let (key_node, mut value) = match self.tree.find(bytes, at, node) {
+            let (found, key, mut value) = match self.tree.find(bytes, at, node) {
                 Some(found) => found,
                 None => match self.tree.next(plan, bytes, at, node)? {
-                    Next::Key(key, value) => (key, value),
+                    Next::Key(found, value) => match self.tree.get(found) {
+                        Some(key) => (found, key, value),
+                        None => return Ok(at),
+                    },
                     Next::End(after) => {
                         let Some(outer) = self.open.pop() else { return Ok(after) };
-                        self.add_if_empty(node);
+                        if self.tree.is_beginning(node) {
+                            self.add_empty_object(node);
+                        }
                         (node, at) = (outer, after);
                         continue;
                     }
@@ -254,8 +275,7 @@ impl EventParser {
             if keys > EVENT_KEYS_MAX {
                 return Err(too_many_keys(skip_space(bytes, value)));
             }
-            node = key_node;
-            let Some(key) = self.tree.get(node) else { return Ok(at) };
+            node = found;
             let mut first = byte_at(bytes, value);
             if first <= b' ' {
                 // The key was met before without a space after its colon.
@@ -263,7 +283,13 @@ impl EventParser {
                 first = byte_at(bytes, value);
             }
             if first == b'"' {
-                at = self.event.read_text(bytes, value, key)?;
+                let end = string_stop(bytes, value + 1);
+                if byte_at(bytes, end) == b'"' {
+                    self.event.add_text(bytes, value + 1, end, key);
+                    at = end + 1;
+                } else {
+                    at = self.event.read_escaped_text(bytes, value + 1, key)?;
+                }
             } else if first == b'{' && key.leads_to_properties() {
                 self.event.put(key.place, token(TokenKind::Container, value, value));
                 self.open.push(node);
@@ -271,17 +297,20 @@ impl EventParser {
                     return Err(too_deep(value));
                 }
                 (node, at) = (self.tree.inside(node), value + 1);
+            } else if let Some(end) = self.event.read_short_number(bytes, value, key) {
+                at = end;
             } else {
-                at = self.event.read_other(bytes, value, key, self.open.len() + 1, &mut keys)?;
+                let mut counted = keys;
+                at = self.event.read_other(bytes, value, key, self.open.len() + 1, &mut counted)?;
+                keys = counted;
             }
         }
     }
 
     /// An object without members is content of its own.
-    fn add_if_empty(&mut self, node: u32) {
-        if self.tree.is_beginning(node)
-            && let Some(beginning) = self.tree.get(node)
-        {
+    #[cold]
+    fn add_empty_object(&mut self, beginning: u32) {
+        if let Some(beginning) = self.tree.get(beginning) {
             let content = leaf(beginning.seed, ValueKind::EmptyObject, b"");
             self.event.content = self.event.content.wrapping_add(content);
         }

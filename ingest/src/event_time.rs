@@ -5,6 +5,9 @@ use schemas::timestamp::{MICROS_PER_SECOND, Timestamp, TimestampError};
 /// Length of `2026-10-31T`, the part of a time that events of a day share.
 const DATE_LENGTH: usize = 11;
 
+/// Length of `23:59:59`.
+const CLOCK_LENGTH: usize = 8;
+
 /// The day of the last time that was read.
 #[derive(Debug)]
 pub(crate) struct EventTimeReader {
@@ -31,27 +34,23 @@ impl EventTimeReader {
 
     #[inline]
     fn read_same_day(&self, text: &[u8]) -> Option<Timestamp> {
-        let (date, clock) = text.split_first_chunk::<DATE_LENGTH>()?;
+        let (date, rest) = text.split_first_chunk::<DATE_LENGTH>()?;
+        let (clock, rest) = rest.split_first_chunk::<CLOCK_LENGTH>()?;
         if *date != self.date {
             return None;
         }
-        let (whole, millis) = match *clock {
-            [h0, h1, b':', m0, m1, b':', s0, s1, b'.', f0, f1, f2, b'Z'] => {
-                ([h0, h1, m0, m1, s0, s1], [b'0', f0, f1, f2])
+        let seconds = seconds_of_day(*clock)?;
+        let millis = match *rest {
+            [b'Z'] => 0,
+            [b'.', f0, f1, f2, b'Z'] => {
+                let [f0, f1, f2] = [f0, f1, f2].map(|digit| digit.wrapping_sub(b'0'));
+                if f0.max(f1).max(f2) > 9 {
+                    return None;
+                }
+                i64::from(f0) * 100 + i64::from(f1) * 10 + i64::from(f2)
             }
-            [h0, h1, b':', m0, m1, b':', s0, s1, b'Z'] => ([h0, h1, m0, m1, s0, s1], *b"0000"),
             _ => return None,
         };
-        let [h0, h1, m0, m1, s0, s1] = whole.map(|digit| digit.wrapping_sub(b'0'));
-        let [_, f0, f1, f2] = millis.map(|digit| digit.wrapping_sub(b'0'));
-        let largest = h0.max(h1).max(m0).max(m1).max(s0).max(s1).max(f0).max(f1).max(f2);
-        let number = |tens: u8, units: u8| i64::from(tens) * 10 + i64::from(units);
-        let (hour, minute, second) = (number(h0, h1), number(m0, m1), number(s0, s1));
-        if largest > 9 || hour > 23 || minute > 59 || second > 59 {
-            return None;
-        }
-        let millis = number(f0, f1) * 10 + i64::from(f2);
-        let seconds = hour * 3_600 + minute * 60 + second;
         Some(Timestamp::from_micros(self.midnight + seconds * MICROS_PER_SECOND + millis * 1_000))
     }
 
@@ -67,6 +66,19 @@ impl EventTimeReader {
     }
 }
 
+/// The seconds that `hh:mm:ss` is after midnight.
+#[inline]
+fn seconds_of_day(clock: [u8; CLOCK_LENGTH]) -> Option<i64> {
+    // The bytes of a number, the first the lowest: digits become their values, colons zeros.
+    let values = u64::from_le_bytes(clock) ^ u64::from_le_bytes(*b"00:00:00");
+    // Six more than a digit's value and what is more than a colon's reach the high half of a byte.
+    let above = values.wrapping_add(u64::from_le_bytes([6, 6, 15, 6, 6, 15, 6, 6]));
+    let others = (values | above) & 0xf0f0_f0f0_f0f0_f0f0;
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
+    let [hour, _, _, minute, _, _, second, _] = pairs.to_le_bytes().map(i64::from);
+    (others == 0 && hour < 24 && minute < 60 && second < 60).then_some(hour * 3_600 + minute * 60 + second)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +90,22 @@ mod tests {
         assert_eq!(EventTimeReader::default().read(text), Err(TimestampError::NotATime));
         let text = b"1970-01-01T12:00:00Z";
         assert_eq!(EventTimeReader::default().read(text), Timestamp::parse(text));
+    }
+
+    #[test]
+    fn no_other_byte_is_a_digit_or_a_colon() {
+        let mut reader = EventTimeReader::default();
+        for text in ["2026-10-31T23:59:59.999Z", "2026-10-31T00:00:00Z"] {
+            assert_eq!(reader.read(text.as_bytes()), Timestamp::parse(text.as_bytes()));
+            for at in 0..text.len() {
+                for byte in 0..=u8::MAX {
+                    let mut changed = text.as_bytes().to_vec();
+                    changed[at] = byte;
+                    let mut reader = EventTimeReader { ..reader };
+                    assert_eq!(reader.read(&changed), Timestamp::parse(&changed), "{text}: {byte} at {at}");
+                }
+            }
+        }
     }
 
     proptest! {

@@ -9,7 +9,7 @@ pub struct Interner {
     /// Open addressing; the number of slots is a power of two, at least twice that of texts.
     slots: Vec<Slot>,
     /// The first bytes of each text: all that decides about a text of up to sixteen bytes.
-    heads: Vec<Head>,
+    heads: Vec<TextHead>,
     /// Where each text is.
     places: Vec<(usize, usize)>,
     text: Vec<u8>,
@@ -18,6 +18,11 @@ pub struct Interner {
 /// The high half of a text's hash above its number: small, so that the slots of many texts stay in the
 /// processor's caches.
 type Slot = u64;
+
+/// The first bytes of a text, within one cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+struct TextHead(Head);
 
 /// Not a slot of any text.
 const FREE: Slot = Slot::MAX;
@@ -107,7 +112,7 @@ impl Interner {
     /// Loads the first bytes of the text with a number that [`Interner::touch`] gave.
     #[inline]
     pub(crate) fn touch_text(&self, number: u32) -> usize {
-        self.heads.get(number as usize).map_or(0, |head| head.length)
+        self.heads.get(number as usize).map_or(0, |head| head.0.length)
     }
 
     /// The number of the text that was aimed at, if it has one.
@@ -146,7 +151,7 @@ impl Interner {
             }
             let number = number_of(*slot);
             if (slot ^ hash) >> 32 == 0
-                && self.heads.get(number as usize) == Some(&head)
+                && self.heads.get(number as usize).is_some_and(|other| other.0 == head)
                 && (head.is_whole() || self.text(number) == bytes.get(start..start + head.length))
             {
                 return Ok(number);
@@ -161,7 +166,7 @@ impl Interner {
         let start = self.text.len();
         self.text.extend_from_slice(text);
         self.places.push((start, self.text.len()));
-        self.heads.push(aim.head);
+        self.heads.push(TextHead(aim.head));
         if let Some(free) = self.slots.get_mut(slot) {
             *free = slot_of(aim.hash, number);
         }
@@ -174,7 +179,7 @@ impl Interner {
     fn grow(&mut self) {
         self.slots = vec![FREE; self.slots.len() * 2];
         for (number, (head, (start, _))) in (0..).zip(self.heads.iter().zip(&self.places)) {
-            let hash = head.hash(self.seed, &self.text, *start);
+            let hash = head.0.hash(self.seed, &self.text, *start);
             let mut position = self.home(hash);
             while self.slots.get(position).is_some_and(|other| *other != FREE) {
                 position = (position + 1) & (self.slots.len() - 1);

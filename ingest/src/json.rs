@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemas::decimal::NUMBER_DIGITS_MAX;
 use schemas::quarantine::RejectReason;
 
-use crate::scan::{digits_end, string_stop};
+use crate::scan::{block_at, bytes_in_block, digits_end, digits_in_block, string_stop};
 
 /// A fault in a record: why it is refused and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(crate) fn byte_at(bytes: &[u8], at: usize) -> u8 {
 }
 
 /// First position at or after `at` that is not JSON white space.
-#[inline]
+#[inline(never)]
 pub(crate) fn skip_space(bytes: &[u8], at: usize) -> usize {
     let mut at = at;
     while matches!(byte_at(bytes, at), b' ' | b'\t' | b'\n' | b'\r') {
@@ -148,8 +148,41 @@ pub(crate) struct JsonNumber {
     pub(crate) is_canonical: bool,
 }
 
-/// Reads the number that begins at `at`.
+/// The end of a number, and that of its canonical form, which is the beginning of its text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShortNumber {
+    pub(crate) end: usize,
+    pub(crate) canonical_end: usize,
+}
+
+/// Reads the number that begins at `at` if it is short, not negative and without an exponent.
 #[inline]
+pub(crate) fn short_number(bytes: &[u8], at: usize) -> Option<ShortNumber> {
+    let block = block_at(bytes, at)?;
+    let digits = digits_in_block(block);
+    let whole = digits.trailing_ones();
+    if whole == 0 || (whole > 1 && block.starts_with(b"0")) {
+        return None;
+    }
+    let (mut end, mut canonical_end) = (whole, whole);
+    if *block.get(whole as usize)? == b'.' {
+        let fraction = whole + 1;
+        end = fraction + (digits >> fraction).trailing_ones();
+        if end == fraction {
+            return None;
+        }
+        // Zeros at the end of a fraction mean nothing, nor does a point without a fraction.
+        let significant = (digits & !bytes_in_block(block, b'0')) & ((1 << end) - (1 << fraction));
+        if significant != 0 {
+            canonical_end = u32::BITS - significant.leading_zeros();
+        }
+    }
+    let has_exponent = matches!(block.get(end as usize)?, b'e' | b'E');
+    (!has_exponent)
+        .then(|| ShortNumber { end: at + end as usize, canonical_end: at + canonical_end as usize })
+}
+
+/// Reads the number that begins at `at`.
 pub(crate) fn number(bytes: &[u8], at: usize) -> Result<JsonNumber, Box<Fault>> {
     let negative = byte_at(bytes, at) == b'-';
     let start = at + usize::from(negative);
@@ -297,6 +330,16 @@ mod tests {
         }
 
         #[test]
+        fn short_numbers_are_what_the_general_reader_reads(text in "-?[0-9]{0,9}(\\.[0-9]{0,8})?[-.eE, }]?[0-9]{0,2}") {
+            let bytes = [text.as_bytes(), &[0; 16]].concat();
+            if let Some(short) = short_number(&bytes, 0) {
+                let whole = number(&bytes, 0).unwrap();
+                prop_assert_eq!(short.end, whole.end);
+                prop_assert_eq!(&bytes[..short.canonical_end], canonical_number(&bytes[..whole.end]));
+            }
+        }
+
+        #[test]
         fn equal_numbers_have_one_canonical_form(mantissa in any::<i32>(), zeros in 0usize..5, shift in -20i32..20) {
             let plain = format!("{mantissa}{}e{}", "0".repeat(zeros), shift - i32::try_from(zeros).unwrap());
             let other = format!("{mantissa}e{shift}");
@@ -306,6 +349,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let _ = super::text(&bytes, 0);
+            short_number(&bytes, 0);
             if let Ok(parsed) = number(&bytes, 0) { canonical_number(&bytes[..parsed.end]); }
         }
     }

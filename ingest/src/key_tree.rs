@@ -8,10 +8,12 @@
 
 use schemas::quarantine::RejectReason;
 use schemas::usage_event::SENDING_CONTEXT;
+use wide::u8x16;
 
 use crate::json::{self, Fault, JsonText, byte_at, skip_space};
 use crate::keyed_hash::seeded;
 use crate::metering::MeteringPlan;
+use crate::scan::block_at;
 
 /// Keys remembered.
 const NODES_MAX: usize = 4096;
@@ -49,6 +51,9 @@ pub(crate) enum Attribute {
     Other,
 }
 
+/// Number of attributes that are read.
+pub(crate) const ATTRIBUTES: usize = Attribute::Other as usize;
+
 /// Place of the property of slot 0.
 pub(crate) const FIRST_SLOT: Place = Attribute::Other as Place + 1;
 
@@ -67,7 +72,7 @@ pub(crate) struct KeyNode {
     pub(crate) place: Place,
     /// Position in the tree of property paths, or [`NO_PATH`].
     path: u16,
-    /// Newest of the keys met after this one.
+    /// First of the keys met after this one.
     next: u32,
     /// Another key met after the same one.
     sibling: u32,
@@ -103,15 +108,14 @@ struct KeyOrigin {
     inside: u32,
 }
 
-/// Bytes to compare with the input, sixteen at a time.
+/// Bytes to compare with the input: the first sixteen at once.
 #[derive(Debug, Default)]
 struct Literal {
-    length: usize,
-    head: u128,
-    head_mask: u128,
-    middle: u128,
-    middle_mask: u128,
-    /// What is beyond 32 bytes.
+    head: u8x16,
+    /// Which bytes of the head count, a bit each.
+    head_mask: u32,
+    length: u32,
+    /// What is beyond the head.
     tail: Box<[u8]>,
 }
 
@@ -137,34 +141,21 @@ pub(crate) enum Next {
 
 impl Literal {
     fn new(bytes: &[u8]) -> Self {
-        let (head, head_mask) = masked(bytes);
-        let (middle, middle_mask) = masked(bytes.get(16..).unwrap_or_default());
-        let tail = bytes.get(32..).unwrap_or_default().into();
-        Self { length: bytes.len(), head, head_mask, middle, middle_mask, tail }
+        let (first, tail) = bytes.split_at(bytes.len().min(16));
+        let mut head = [0; 16];
+        for (place, byte) in head.iter_mut().zip(first) {
+            *place = *byte;
+        }
+        let head_mask = (1 << first.len()) - 1;
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        Self { head: u8x16::new(head), head_mask, length, tail: tail.into() }
     }
 
-    /// Do the bytes at `at`, which begin with `window`, begin with this literal?
+    /// Does a block begin with the head?
     #[inline]
-    fn is_at(&self, bytes: &[u8], at: usize, window: u128) -> bool {
-        window & self.head_mask == self.head && (self.length <= 16 || self.goes_on_at(bytes, at + 16))
+    fn begins(&self, block: u8x16) -> bool {
+        !block.simd_eq(self.head).to_bitmask() & self.head_mask == 0
     }
-
-    #[inline]
-    fn goes_on_at(&self, bytes: &[u8], at: usize) -> bool {
-        let middle = bytes.get(at..).and_then(<[u8]>::first_chunk);
-        middle.is_some_and(|middle| u128::from_le_bytes(*middle) & self.middle_mask == self.middle)
-            && (self.tail.is_empty() || bytes.get(at + 16..).is_some_and(|rest| rest.starts_with(&self.tail)))
-    }
-}
-
-/// Up to sixteen bytes as a number, and which of its bits count.
-fn masked(bytes: &[u8]) -> (u128, u128) {
-    let mut word = [0; 16];
-    let mut mask = [0; 16];
-    for ((byte, word), mask) in bytes.iter().zip(&mut word).zip(&mut mask) {
-        (*word, *mask) = (*byte, 0xff);
-    }
-    (u128::from_le_bytes(word), u128::from_le_bytes(mask))
 }
 
 impl KeyTree {
@@ -201,17 +192,39 @@ impl KeyTree {
     /// The key that was met after `node` before and whose bytes are at `at`, and where its value
     /// begins.
     #[inline]
-    pub(crate) fn find(&self, bytes: &[u8], at: usize, node: u32) -> Option<(u32, usize)> {
-        let window = bytes.get(at..).and_then(<[u8]>::first_chunk)?;
-        let window = u128::from_le_bytes(*window);
+    pub(crate) fn find(&self, bytes: &[u8], at: usize, node: u32) -> Option<(u32, &KeyNode, usize)> {
+        let block = u8x16::new(*block_at(bytes, at)?);
         let mut candidate = self.nodes.get(node as usize)?.next;
-        while let Some(key) = self.nodes.get(candidate as usize) {
-            if key.literal.is_at(bytes, at, window) {
-                return Some((candidate, at + key.literal.length));
+        loop {
+            let key = self.nodes.get(candidate as usize)?;
+            if key.literal.begins(block) {
+                return match key.literal.tail.len() {
+                    0 => Some((candidate, key, at + key.literal.length as usize)),
+                    _ => self.find_longer(bytes, at, block, candidate),
+                };
             }
             candidate = key.sibling;
         }
-        None
+    }
+
+    /// Goes on where a key agrees as far as its first block.
+    #[inline(never)]
+    fn find_longer(
+        &self,
+        bytes: &[u8],
+        at: usize,
+        block: u8x16,
+        first: u32,
+    ) -> Option<(u32, &KeyNode, usize)> {
+        let beyond = bytes.get(at + 16..)?;
+        let mut candidate = first;
+        loop {
+            let key = self.nodes.get(candidate as usize)?;
+            if key.literal.begins(block) && beyond.starts_with(&key.literal.tail) {
+                return Some((candidate, key, at + key.literal.length as usize));
+            }
+            candidate = key.sibling;
+        }
     }
 
     /// Is the node the beginning of an object?
@@ -245,7 +258,7 @@ impl KeyTree {
     }
 
     fn add(&mut self, node: KeyNode, name: Box<[u8]>, previous: u32) {
-        self.bytes += node.literal.length + name.len();
+        self.bytes += node.literal.length as usize + name.len();
         self.nodes.push(node);
         self.origins.push(KeyOrigin { name, previous, inside: NONE });
     }
@@ -304,19 +317,18 @@ impl KeyTree {
         Ok(Next::Key(key, value))
     }
 
-    /// Makes a key the first to be tried after another; the one tried last is forgotten where there
-    /// are too many.
+    /// Makes a key the last to be tried after another: what is frequent is mostly met first. Where there
+    /// are too many, it takes the place of the last.
     fn link(&mut self, node: u32, key: u32) {
-        let Some(current) = self.nodes.get_mut(node as usize) else { return };
-        let mut last = std::mem::replace(&mut current.next, key);
-        if let Some(new) = self.nodes.get_mut(key as usize) {
-            new.sibling = last;
+        let mut last = node;
+        let mut next = self.nodes.get(node as usize).map_or(NONE, |node| node.next);
+        for _ in 1..ALTERNATIVES_MAX {
+            let Some(sibling) = self.nodes.get(next as usize).map(|next| next.sibling) else { break };
+            (last, next) = (next, sibling);
         }
-        for _ in 2..ALTERNATIVES_MAX {
-            last = self.nodes.get(last as usize).map_or(NONE, |node| node.sibling);
-        }
-        if let Some(last) = self.nodes.get_mut(last as usize) {
-            last.sibling = NONE;
+        if let Some(before) = self.nodes.get_mut(last as usize) {
+            let place = if last == node { &mut before.next } else { &mut before.sibling };
+            *place = key;
         }
     }
 

@@ -12,6 +12,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use siphasher::sip128::SipHasher13;
 
+use crate::scan::block_at;
+
 /// The secret that keys both hashes.
 #[derive(Clone, Copy, Debug)]
 pub struct HashKey {
@@ -98,8 +100,8 @@ pub(crate) struct Head {
 /// The sixteen bytes at a place, as far as there are so many before `end`; zeros beyond.
 #[inline]
 fn block(bytes: &[u8], at: usize, end: usize) -> u128 {
-    let length = end.saturating_sub(at);
-    let whole = match bytes.get(at..).and_then(<[u8]>::first_chunk) {
+    let length = end.wrapping_sub(at);
+    let whole = match block_at(bytes, at) {
         Some(chunk) => u128::from_le_bytes(*chunk),
         None => unpadded_block(bytes, at),
     };
@@ -134,24 +136,17 @@ const fn absorb(state: u64, block: u128) -> u64 {
     fold(block as u64 ^ state, (block >> 64) as u64 ^ state.rotate_left(32) ^ MIX[0])
 }
 
+/// Mixes the bytes between two places into a state.
+#[inline(never)]
+fn absorb_blocks(state: u64, bytes: &[u8], start: usize, end: usize) -> u64 {
+    (start..end).step_by(16).fold(state, |state, at| absorb(state.rotate_left(29), block(bytes, at, end)))
+}
+
 impl Head {
     /// The text between two places. Fastest where sixteen more bytes follow in the buffer.
     #[inline]
     pub(crate) fn of(bytes: &[u8], start: usize, end: usize) -> Self {
-        Self { block: block(bytes, start, end), length: end.saturating_sub(start) }
-    }
-
-    /// The first bytes of a block as a text.
-    #[inline]
-    pub(crate) fn of_block(block: [u8; 16], length: usize) -> Self {
-        let mask = BYTES.get(length).copied().unwrap_or(u128::MAX);
-        Self { block: u128::from_le_bytes(block) & mask, length }
-    }
-
-    /// Contribution of a text of up to sixteen bytes to an event's content hash.
-    #[inline]
-    pub(crate) fn leaf(self, seed: u64, kind: ValueKind) -> u64 {
-        absorb(seed.wrapping_add((kind as u64) << 56), self.block).wrapping_add(self.seal())
+        Self { block: block(bytes, start, end), length: end.wrapping_sub(start) }
     }
 
     /// Tells texts apart that differ in zeros at their end.
@@ -169,15 +164,9 @@ impl Head {
     /// 64-bit hash of the text, which begins at `start`, under a seed.
     #[inline]
     pub(crate) fn hash(self, seed: u64, bytes: &[u8], start: usize) -> u64 {
-        let mut state = absorb(seed, self.block);
-        if !self.is_whole() {
-            let end = start + self.length;
-            let mut at = start + 16;
-            while at < end {
-                state = absorb(state.rotate_left(29), block(bytes, at, end));
-                at += 16;
-            }
-        }
+        let head = absorb(seed, self.block);
+        let end = start + self.length;
+        let state = if self.is_whole() { head } else { absorb_blocks(head, bytes, start + 16, end) };
         state.wrapping_add(self.seal())
     }
 }

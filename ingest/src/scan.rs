@@ -8,11 +8,27 @@ use wide::u8x16;
 /// Zero bytes that follow every decoded buffer.
 pub(crate) const PADDING: usize = 32;
 
+/// The bytes from a position on, if there are so many.
+#[inline]
+pub(crate) fn block_at<const BYTES: usize>(bytes: &[u8], at: usize) -> Option<&[u8; BYTES]> {
+    bytes.get(at..at.wrapping_add(BYTES))?.try_into().ok()
+}
+
 /// Position of the first `"`, `\` or byte below 0x20 at or after `from`.
 #[inline]
 pub(crate) fn string_stop(bytes: &[u8], from: usize) -> usize {
+    match block_at(bytes, from).map(stop_in_block) {
+        Some(Some(stop)) => from + stop,
+        Some(None) => long_string_stop(bytes, from + 16),
+        None => long_string_stop(bytes, from),
+    }
+}
+
+/// The same for a string that is longer than a block; apart, so that short ones take few registers.
+#[inline(never)]
+fn long_string_stop(bytes: &[u8], from: usize) -> usize {
     let mut position = from;
-    while let Some(block) = bytes.get(position..).and_then(<[u8]>::first_chunk) {
+    while let Some(block) = block_at(bytes, position) {
         if let Some(stop) = stop_in_block(block) {
             return position + stop;
         }
@@ -26,7 +42,7 @@ pub(crate) fn string_stop(bytes: &[u8], from: usize) -> usize {
 #[inline]
 pub(crate) fn digits_end(bytes: &[u8], from: usize) -> usize {
     let mut position = from;
-    while let Some(block) = bytes.get(position..).and_then(<[u8]>::first_chunk::<8>) {
+    while let Some(block) = block_at(bytes, position) {
         let others = non_digits_in(u64::from_le_bytes(*block));
         if others != 0 {
             return position + (others.trailing_zeros() / 8) as usize;
@@ -35,6 +51,19 @@ pub(crate) fn digits_end(bytes: &[u8], from: usize) -> usize {
     }
     let rest = bytes.get(position..).unwrap_or_default();
     position + rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len())
+}
+
+/// A bit for every byte of a block that is a decimal digit.
+#[inline]
+pub(crate) fn digits_in_block(block: &[u8; 16]) -> u32 {
+    let above_zero = u8x16::new(*block) ^ u8x16::splat(0x30);
+    above_zero.min(u8x16::splat(9)).simd_eq(above_zero).to_bitmask()
+}
+
+/// A bit for every byte of a block that is `byte`.
+#[inline]
+pub(crate) fn bytes_in_block(block: &[u8; 16], byte: u8) -> u32 {
+    u8x16::new(*block).simd_eq(u8x16::splat(byte)).to_bitmask()
 }
 
 /// Bits in every byte that is no decimal digit; exact for the first such byte.
@@ -53,7 +82,7 @@ const fn is_stop(byte: u8) -> bool {
 
 /// Position of the first byte of a block that stops a string.
 #[inline]
-pub(crate) fn stop_in_block(block: &[u8; 16]) -> Option<usize> {
+fn stop_in_block(block: &[u8; 16]) -> Option<usize> {
     let block = u8x16::new(*block);
     let quote = block.simd_eq(u8x16::splat(b'"'));
     let backslash = block.simd_eq(u8x16::splat(b'\\'));

@@ -89,6 +89,7 @@ impl DecoderState {
     }
 
     /// The hash that stands for a value where distinct ones are counted.
+    #[inline(never)]
     fn distinct_value(&self, bytes: &[u8], token: Token) -> Option<i128> {
         let text = self.parser.event.bytes(bytes, token);
         let identity = match token.kind {
@@ -152,6 +153,7 @@ impl DecoderState {
     }
 
     /// The price or amount in the event, as a count of `10^-18`.
+    #[inline(never)]
     fn event_price(
         &self,
         plan: &MeteringPlan,
