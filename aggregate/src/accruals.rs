@@ -232,6 +232,8 @@ struct Maker<'a> {
     totals: &'a RunningTotals,
     /// Charges aimed at, then the days behind them, each round a day further.
     aims: Vec<u32>,
+    /// The newest segments of these charges.
+    segments: Vec<u32>,
     group: AccrualGroup,
     days: Vec<Day>,
     tiers: TierDifference,
@@ -242,6 +244,7 @@ impl<'a> Maker<'a> {
         Self {
             totals,
             aims: Vec::new(),
+            segments: Vec::new(),
             group: AccrualGroup::default(),
             days: Vec::new(),
             tiers: TierDifference::default(),
@@ -253,8 +256,8 @@ impl<'a> Maker<'a> {
         self.aims.extend_from_slice(charges);
     }
 
-    /// Loads the charges aimed at and their days, all of a round before the next, so that the misses
-    /// overlap: charges lie in order of appearance, and a charge's days anywhere.
+    /// Loads the charges aimed at, their segments and days, all of a round before the next, so that the
+    /// misses overlap: charges lie in order of appearance, and a charge's days anywhere.
     fn touch(&mut self) {
         let charges = &self.totals.charges;
         let mut loaded = 0;
@@ -262,8 +265,12 @@ impl<'a> Maker<'a> {
             let charge = charges.all.get(*aim as usize);
             loaded ^= charge.map_or(0, Charge::touch);
             *aim = charge.map_or(NO_DAY, |charge| charge.day.next);
+            self.segments.extend(charge.map(|charge| charge.day.segment));
             *aim != NO_DAY
         });
+        for segment in self.segments.drain(..) {
+            loaded ^= charges.segments.get(segment as usize).map_or(0, |segment| u64::from(segment.rate));
+        }
         while !self.aims.is_empty() {
             self.aims.retain_mut(|aim| {
                 let day = charges.days.get(*aim as usize);

@@ -199,9 +199,10 @@ impl Decider {
     fn touch(&mut self, batch: &EventBatch, events: std::ops::Range<usize>) {
         let usages = events.filter_map(|event| {
             let account = *batch.events.account.get(event)?;
-            let meter = *batch.usages.meter.get(batch.usages_of(event).start)?;
+            let usage = batch.usages_of(event).start;
+            let (meter, measure) = (*batch.usages.meter.get(usage)?, *batch.usages.measure.get(usage)?);
             let time = Timestamp::from_micros(*batch.events.time.get(event)?);
-            (account != UNKNOWN_ACCOUNT).then_some((account, meter, time))
+            (account != UNKNOWN_ACCOUNT).then_some((account, meter, time, measure))
         });
         self.totals.touch(usages, &mut self.rounds);
     }

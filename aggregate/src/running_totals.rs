@@ -27,6 +27,18 @@ use crate::dimension_values::DimensionValues;
 use crate::rated_usage_table::sum_by_currency;
 use crate::service_days::ServiceDays;
 
+/// A value that a charge counts once. Values are keyed hashes of 128 bits: two of one charge, or of two
+/// charges, meet no more likely for having the charge added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct DistinctValue(u128);
+
+impl DistinctValue {
+    #[inline]
+    const fn new(charge: u32, hash: i128) -> Self {
+        Self(hash.cast_unsigned().wrapping_add((charge as u128) << 64))
+    }
+}
+
 /// No charge.
 const NO_CHARGE: u32 = u32::MAX;
 
@@ -85,7 +97,7 @@ pub struct RunningTotals {
     /// The dimension values of the usage that is being rated.
     group: Vec<u32>,
     /// Distinct values: per charge and value, the earliest event time.
-    distinct: HashMap<(u32, i128), i64>,
+    distinct: HashMap<DistinctValue, i64>,
     /// Per charge, date and segment of a `latest` meter, the event that counts: its id and source.
     latest: HashMap<(u32, i32, u32), (String, String)>,
 }
@@ -154,18 +166,18 @@ impl RunningTotals {
         sum_by_currency(&self.catalog, amounts)
     }
 
-    /// Loads what rating these usages will look at: for each an account, a meter and an event time.
+    /// Loads what rating these usages will look at: for each an account, a meter, an event time and a measure.
     ///
     /// Every load that needs another to know its place is in a later round, and a round is as long as
     /// the usages are many, so that its misses overlap.
     pub fn touch(
         &self,
-        usages: impl Iterator<Item = (u32, u16, Timestamp)> + Clone,
+        usages: impl Iterator<Item = (u32, u16, Timestamp, i128)> + Clone,
         rounds: &mut TouchRounds,
     ) {
         let TouchRounds { slots, charges, days, accounts } = rounds;
         slots.clear();
-        slots.extend(usages.clone().map(|(account, meter, _)| self.slot(account, meter)));
+        slots.extend(usages.clone().map(|(account, meter, ..)| self.slot(account, meter)));
         charges.clear();
         charges.extend(slots.iter().map(|slot| self.newest.get(*slot).copied().unwrap_or(NO_CHARGE)));
         let mut loaded = 0;
@@ -174,8 +186,12 @@ impl RunningTotals {
         }
         days.clear();
         accounts.clear();
-        for (charge, (account, _, time)) in charges.iter().zip(usages) {
-            match self.charges.all.get(*charge as usize) {
+        for (position, (account, meter, time, measure)) in charges.iter().zip(usages) {
+            match self.charges.all.get(*position as usize) {
+                Some(_) if aggregation(&self.catalog, meter) == Aggregation::Unique => {
+                    let value = DistinctValue::new(*position, measure);
+                    loaded ^= u64::from(self.distinct.contains_key(&value));
+                }
                 Some(charge) if time < charge.day_holds.start => days.push(charge.day.next),
                 Some(_) => {}
                 None => accounts.push(account),
@@ -292,7 +308,11 @@ impl RunningTotals {
         } else {
             let position = self.charges.open(key, applicable.legal_entity, place);
             let position = position.ok_or(UnratedReason::AmountOverflow)?;
-            self.by_key.insert(key, position);
+            // The only charge of an account and a meter is found without its key.
+            if let Some(other) = self.charges.all.get(newest as usize) {
+                self.by_key.insert(other.key, newest);
+                self.by_key.insert(key, position);
+            }
             position
         };
         if let Some(newest) = self.newest.get_mut(slot) {
@@ -392,7 +412,8 @@ impl RunningTotals {
         usage: &MeteredUsage<'_>,
     ) -> Result<Amount, Overflow> {
         let time = usage.time.micros();
-        let earliest = self.distinct.get(&(position, usage.measure)).copied();
+        let value = DistinctValue::new(position, usage.measure);
+        let earliest = self.distinct.get(&value).copied();
         let new = EventUsage { quantity: 1, amount: Amount::ZERO, is_latest: false };
         let known = EventUsage { quantity: 0, ..new };
         let amount = match earliest {
@@ -415,7 +436,7 @@ impl RunningTotals {
             }
         };
         let earliest = earliest.map_or(time, |earliest| earliest.min(time));
-        self.distinct.insert((position, usage.measure), earliest);
+        self.distinct.insert(value, earliest);
         Ok(amount)
     }
 

@@ -120,13 +120,15 @@ const BYTES: [u128; 16] = {
     masks
 };
 
-#[cold]
+#[inline(never)]
 fn unpadded_block(bytes: &[u8], at: usize) -> u128 {
-    let mut chunk = [0; 16];
-    for (place, byte) in chunk.iter_mut().zip(bytes.get(at..).unwrap_or_default()) {
-        *place = *byte;
+    let rest = bytes.get(at..).unwrap_or_default();
+    // Two words that overlap, where there are so many bytes.
+    if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
+        let last = u128::from(u64::from_le_bytes(*last));
+        return u128::from(u64::from_le_bytes(*first)) | (last << ((rest.len() - 8) * 8));
     }
-    u128::from_le_bytes(chunk)
+    rest.iter().rev().fold(0, |block, byte| (block << 8) | u128::from(*byte))
 }
 
 /// Mixes a block into a state. The state is secret, so nobody can choose a block that erases it.

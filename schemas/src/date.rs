@@ -49,9 +49,14 @@ impl Date {
     #[must_use]
     pub fn plus_months_on(self, months: i32, day: u8) -> Self {
         let (year, month, _) = self.ymd();
-        let index = year * 12 + i32::from(month) - 1 + months;
-        let year = index.div_euclid(12);
-        let month = u8::try_from(index.rem_euclid(12) + 1).unwrap_or(1);
+        Self::in_month(year * 12 + i32::from(month) - 1 + months, day)
+    }
+
+    /// A day of a month, counted from January of the year 0; the last day of a shorter month.
+    #[must_use]
+    pub(crate) fn in_month(month: i32, day: u8) -> Self {
+        let year = month.div_euclid(12);
+        let month = u8::try_from(month.rem_euclid(12) + 1).unwrap_or(1);
         Self(days_from_civil(year, month, day.min(days_in_month(year, month))))
     }
 }

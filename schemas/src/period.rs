@@ -105,14 +105,13 @@ impl BillingCycle {
     pub fn period_of(&self, date: Date) -> (Date, Date) {
         let (year, month, _) = date.ymd();
         let (anchor_year, anchor_month, day) = self.anchor.ymd();
-        let months_apart = (year - anchor_year) * 12 + i32::from(month) - i32::from(anchor_month);
+        let first = anchor_year * 12 + i32::from(anchor_month) - 1;
+        let months_apart = year * 12 + i32::from(month) - 1 - first;
         let step = self.interval.months();
-        let begin = |index: i32| self.anchor.plus_months_on(index * step, day);
-        let mut index = months_apart.div_euclid(step);
-        if date < begin(index) {
-            index -= 1;
-        }
-        (begin(index), begin(index + 1))
+        let begin = |index: i32| Date::in_month(first + index * step, day);
+        let index = months_apart.div_euclid(step);
+        let start = begin(index);
+        if date < start { (begin(index - 1), start) } else { (start, begin(index + 1)) }
     }
 }
 
