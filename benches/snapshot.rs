@@ -45,8 +45,8 @@ pub(crate) fn bench(criterion: &mut Criterion) {
 
     let plan = AccrualPlan::new(&totals);
     let mut rows = 0;
-    plan.accrue::<AggregateError>(&totals, 0..plan.len(), |group| {
-        rows += group.days().len() as u64;
+    plan.accrue::<AggregateError>(&totals, 0..plan.len(), |groups| {
+        rows += groups.iter().map(|group| group.days().len() as u64).sum::<u64>();
         Ok(())
     })
     .unwrap();
@@ -56,8 +56,8 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             || Output::create(&workload.scratch()).unwrap(),
             |output| {
                 let mut table = AccrualTable::begin(&output, 0, AccrualBuffers::new().unwrap()).unwrap();
-                plan.accrue(&totals, 0..plan.len(), |group| table.append(catalog, group)).unwrap();
-                assert_eq!(table.finish().unwrap().rows, rows);
+                plan.accrue(&totals, 0..plan.len(), |groups| table.append(catalog, groups)).unwrap();
+                assert_eq!(table.finish().unwrap().0.rows, rows);
             },
             BatchSize::PerIteration,
         );

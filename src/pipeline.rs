@@ -355,9 +355,9 @@ fn write_accruals(
             }
             let from = part * ACCRUAL_PART_GROUPS;
             let mut table = AccrualTable::begin(output, part, buffers)?;
-            accrual_plan.accrue(totals, from..groups.min(from + ACCRUAL_PART_GROUPS), |group| {
-                progress.groups.fetch_add(1, Ordering::Relaxed);
-                table.append(&plan.catalog, group)
+            accrual_plan.accrue(totals, from..groups.min(from + ACCRUAL_PART_GROUPS), |groups| {
+                progress.groups.fetch_add(groups.len() as u64, Ordering::Relaxed);
+                table.append(&plan.catalog, groups)
             })?;
             let totals;
             (totals, buffers) = table.finish()?;
@@ -380,7 +380,7 @@ fn write_accruals(
     }
     if plan.accrual_events {
         let mut events = AccrualEvents::create(output)?;
-        accrual_plan.accrue(totals, 0..groups, |group| events.append(&plan.catalog, group))?;
+        accrual_plan.accrue(totals, 0..groups, |groups| events.append(&plan.catalog, groups))?;
         events.finish()?;
     }
     Ok(sum)

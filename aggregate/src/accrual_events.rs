@@ -37,11 +37,16 @@ impl AccrualEvents {
         })
     }
 
-    /// Writes the accruals of a group.
+    /// Writes the accruals of groups.
     ///
     /// # Errors
     /// [`AggregateError`] when they cannot be written.
-    pub fn append(&mut self, catalog: &Catalog, group: &AccrualGroup) -> Result<(), AggregateError> {
+    pub fn append(&mut self, catalog: &Catalog, groups: &[AccrualGroup]) -> Result<(), AggregateError> {
+        self.buffers.clear();
+        groups.iter().try_for_each(|group| self.append_group(catalog, group))
+    }
+
+    fn append_group(&mut self, catalog: &Catalog, group: &AccrualGroup) -> Result<(), AggregateError> {
         let overflow = |Overflow| AggregateError::Overflow("accrual");
         let shared = GroupRecord::new(catalog, group, &mut self.buffers).map_err(overflow)?;
         let source = format!("/accrual/{}", shared.entity.id);

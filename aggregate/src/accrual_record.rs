@@ -25,10 +25,15 @@ use crate::accruals::{AccrualDay, AccrualGroup};
 pub(crate) const FIRST_REVISION: u32 = 1;
 
 /// What the days of a group share.
+#[derive(Clone, Copy)]
 pub(crate) struct GroupRecord<'a> {
     pub(crate) catalog: &'a Catalog,
+    /// Contract line, as a position in the catalog.
+    pub(crate) line_number: u32,
     pub(crate) line: &'a Line,
     pub(crate) entity: &'a LegalEntity,
+    /// Meter, as a position in the catalog.
+    pub(crate) meter_number: u16,
     pub(crate) meter: &'a Meter,
     pub(crate) billing_period: (Timestamp, Timestamp),
 }
@@ -36,8 +41,8 @@ pub(crate) struct GroupRecord<'a> {
 /// One accrual.
 pub(crate) struct AccrualRecord {
     pub(crate) contract_version: u32,
-    /// As a position in the catalog.
-    price_book: u32,
+    /// Price book version, as a position in the catalog.
+    pub(crate) price_book: u32,
     pub(crate) price_book_version: u32,
     pub(crate) price_model: PriceModelName,
     pub(crate) service_day: Date,
@@ -49,27 +54,34 @@ pub(crate) struct AccrualRecord {
     pub(crate) id: [u8; 16],
     /// Where the key is in the buffers.
     key: Range<usize>,
+    /// Where the accounting period is in the key.
+    accounting_period: usize,
 }
 
 /// Buffers for keys and contents.
 #[derive(Default)]
 pub(crate) struct RecordBuffers {
-    /// What the keys of the group begin with.
+    /// What the keys of a group begin with.
     prefix: String,
-    /// The keys of the group's accruals so far.
+    /// Keys of accruals.
     keys: String,
     content: Vec<u8>,
 }
 
 impl RecordBuffers {
-    /// The key of an accrual of the group.
+    /// Forgets the keys.
+    pub(crate) fn clear(&mut self) {
+        self.keys.clear();
+    }
+
+    /// The key of an accrual.
     pub(crate) fn key(&self, record: &AccrualRecord) -> &str {
         self.keys.get(record.key.clone()).unwrap_or_default()
     }
 
-    /// The accounting period of an accrual of the group.
+    /// The accounting period of an accrual.
     pub(crate) fn accounting_period(&self, record: &AccrualRecord) -> &str {
-        let start = record.key.start + self.prefix.len();
+        let start = record.key.start + record.accounting_period;
         self.keys.get(start..start + "2026-10".len()).unwrap_or_default()
     }
 }
@@ -84,16 +96,16 @@ impl<'a> GroupRecord<'a> {
         let line = catalog.lines().get(group.line as usize).ok_or(Overflow)?;
         let entity = catalog.legal_entities().get(line.legal_entity as usize).ok_or(Overflow)?;
         let meter = catalog.meters().get(usize::from(group.meter)).ok_or(Overflow)?;
-        let RecordBuffers { prefix, keys, .. } = buffers;
+        let RecordBuffers { prefix, .. } = buffers;
         prefix.clear();
-        keys.clear();
         for part in [entity.id.as_str(), line.currency.code(), line.id.as_str(), meter.id.as_str()] {
             prefix.push_str(part);
             prefix.push('/');
         }
         let (start, end) = line.cycle.period_of(Date::from_days(group.period_start));
         let billing_period = (entity.timezone.start_of(start), entity.timezone.start_of(end));
-        Ok(Self { catalog, line, entity, meter, billing_period })
+        let (line_number, meter_number) = (group.line, group.meter);
+        Ok(Self { catalog, line_number, line, entity, meter_number, meter, billing_period })
     }
 
     /// The unit of a day's billable quantity, where it is known.
@@ -102,7 +114,7 @@ impl<'a> GroupRecord<'a> {
         rate.and_then(|rate| rate.pricing_unit.as_deref())
     }
 
-    /// The accrual of a day; its key is kept in the buffers.
+    /// The accrual of a day of the group the buffers were filled for last; its key is kept in them.
     pub(crate) fn day(
         &self,
         day: &AccrualDay,
@@ -132,6 +144,7 @@ impl<'a> GroupRecord<'a> {
             residual: rescale(AMOUNT_SCALE)?.checked_sub(day.amount.units()).ok_or(Overflow)?,
             id: content_id(buffers, &key, [terms.contract_version, version.version], day, net_amount),
             key,
+            accounting_period: buffers.prefix.len(),
         })
     }
 

@@ -50,8 +50,6 @@ impl AccrualBuffers {
 pub struct AccrualTable {
     table: TableWriter,
     buffers: RecordBuffers,
-    /// The accruals of the group that is being written.
-    records: Vec<AccrualRecord>,
     totals: AccrualTotals,
 }
 
@@ -76,25 +74,28 @@ impl AccrualTable {
         Ok(Self {
             table: TableWriter::begin(output, &name, buffers.0)?,
             buffers: RecordBuffers::default(),
-            records: Vec::new(),
             totals: AccrualTotals::default(),
         })
     }
 
-    /// Writes the accruals of a group.
+    /// Writes the accruals of groups.
     ///
     /// # Errors
     /// [`AggregateError`] when they cannot be written.
-    pub fn append(&mut self, catalog: &Catalog, group: &AccrualGroup) -> Result<(), AggregateError> {
-        let Self { table, buffers, records, totals } = self;
+    pub fn append(&mut self, catalog: &Catalog, groups: &[AccrualGroup]) -> Result<(), AggregateError> {
+        let Self { table, buffers, totals } = self;
         let overflow = |Overflow| AggregateError::Overflow("accrual");
-        let shared = GroupRecord::new(catalog, group, buffers).map_err(overflow)?;
-        totals.add(group, shared.line.currency.exponent()).map_err(overflow)?;
-        records.clear();
-        for day in group.days() {
-            records.push(shared.day(day, buffers).map_err(overflow)?);
+        buffers.clear();
+        let mut rows = Vec::with_capacity(groups.iter().map(|group| group.days().len()).sum());
+        for group in groups {
+            let shared = GroupRecord::new(catalog, group, buffers).map_err(overflow)?;
+            totals.add(group, shared.line.currency.exponent()).map_err(overflow)?;
+            for day in group.days() {
+                let record = shared.day(day, buffers).map_err(overflow)?;
+                rows.push(Row { group: shared, day, record });
+            }
         }
-        table.write(records.len(), |rows| write_rows(rows, &shared, group.days(), records, buffers))
+        table.write(rows.len(), |columns| write_rows(columns, &rows, buffers))
     }
 
     /// Ends the part; what was written, and the buffers.
@@ -152,72 +153,86 @@ impl AccrualTotals {
     }
 }
 
-/// Writes the accruals of a group.
+/// A row of the table.
+struct Row<'a> {
+    group: GroupRecord<'a>,
+    day: &'a AccrualDay,
+    record: AccrualRecord,
+}
+
+/// Writes rows, column by column.
 fn write_rows(
-    rows: &mut Rows<'_>,
-    group: &GroupRecord<'_>,
-    group_days: &[AccrualDay],
-    records: &[AccrualRecord],
+    columns: &mut Rows<'_>,
+    rows: &[Row<'_>],
     buffers: &RecordBuffers,
 ) -> parquet::errors::Result<()> {
-    let GroupRecord { line, entity, meter, .. } = group;
     let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-    let all = || records.iter();
-    let days = || group_days.iter();
-    rows.texts(all().map(|record| buffers.key(record)))?
+    let all = || rows.iter();
+    let days = || rows.iter().map(|row| row.day);
+    let records = || rows.iter().map(|row| &row.record);
+    let line = |row: &Row<'_>| row.group.line_number;
+    let entity = |row: &Row<'_>| row.group.line.legal_entity;
+    let meter = |row: &Row<'_>| u32::from(row.group.meter_number);
+    columns
+        .texts(records().map(|record| buffers.key(record)))?
         .integer(signed(FIRST_REVISION))?
-        .uuids(all().map(|record| &record.id))?
+        .uuids(records().map(|record| &record.id))?
         .text(EntryKind::Accrue.name())?
         .text(AccrualState::Provisional.name())?
-        .text(entity.id.as_str())?
-        .text(line.contract.as_str())?
-        .integers(all().map(|record| signed(record.contract_version)))?
-        .text(line.id.as_str())?
-        .text(meter.id.as_str())?
-        .texts(all().map(|record| group.price_book(record).map_or("", PriceBookId::as_str)))?
-        .integers(all().map(|record| signed(record.price_book_version)))?
-        .texts(all().map(|record| record.price_model.name()))?
-        .truths(all().map(|record| record.price_model.has_retroactive_tiers()))?
+        .numbered(all(), entity, |row| Some(row.group.entity.id.as_str()))?
+        .numbered(all(), line, |row| Some(row.group.line.contract.as_str()))?
+        .integers(records().map(|record| signed(record.contract_version)))?
+        .numbered(all(), line, |row| Some(row.group.line.id.as_str()))?
+        .numbered(all(), meter, |row| Some(row.group.meter.id.as_str()))?
+        .numbered(
+            all(),
+            |row| row.record.price_book,
+            |row| row.group.price_book(&row.record).map(PriceBookId::as_str),
+        )?
+        .integers(records().map(|record| signed(record.price_book_version)))?
+        .numbered(records(), |record| record.price_model as u32, |record| Some(record.price_model.name()))?
+        .truths(records().map(|record| record.price_model.has_retroactive_tiers()))?
         .text(PriceBasisTime::EventTime.name())?
-        .integers(all().map(|record| record.service_day.days()))?
-        .longs(all().map(|record| record.service_period.0.micros()))?
-        .longs(all().map(|record| record.service_period.1.micros()))?
-        .texts(all().map(|record| buffers.accounting_period(record)))?
-        .long(group.billing_period.0.micros())?
-        .long(group.billing_period.1.micros())?
-        .text(entity.timezone.name())?
+        .integers(records().map(|record| record.service_day.days()))?
+        .longs(records().map(|record| record.service_period.0.micros()))?
+        .longs(records().map(|record| record.service_period.1.micros()))?
+        .texts(records().map(|record| buffers.accounting_period(record)))?
+        .longs(all().map(|row| row.group.billing_period.0.micros()))?
+        .longs(all().map(|row| row.group.billing_period.1.micros()))?
+        .numbered(all(), entity, |row| Some(row.group.entity.timezone.name()))?
         .longs(days().map(|day| day.first_event_time))?
         .longs(days().map(|day| day.last_event_time))?
-        .text(meter.aggregation.name())?
+        .numbered(all(), meter, |row| Some(row.group.meter.aggregation.name()))?
         .decimals(days().map(|day| day.quantity))?
         .decimals(days().map(|day| day.cumulative_quantity))?
-        .optional_text(meter.unit.as_deref())?
+        .numbered(all(), meter, |row| row.group.meter.unit.as_deref())?
         .decimals(days().map(|day| day.billable_quantity))?
-        .optional_texts(days().map(|day| group.pricing_unit(day)))?
+        .numbered(all(), |row| row.day.rate, |row| row.group.pricing_unit(row.day))?
         .decimals(days().map(|day| day.allowance_quantity))?
         .longs(days().map(|day| i64::try_from(day.event_count).unwrap_or(i64::MAX)))?;
-    write_tiers(rows, group_days)?;
-    rows.text(line.currency.code())?
-        .integer(i32::from(line.currency.exponent()))?
+    write_tiers(columns, rows)?;
+    columns
+        .numbered(all(), line, |row| Some(row.group.line.currency.code()))?
+        .integers(all().map(|row| i32::from(row.group.line.currency.exponent())))?
         .decimals(days().map(|day| day.cumulative_amount.units()))?
         .decimals(days().map(|day| day.amount.units()))?
-        .decimals(all().map(|record| record.net_amount))?
+        .decimals(records().map(|record| record.net_amount))?
         .decimal(0)?
-        .decimals(all().map(|record| record.net_amount))?
-        .decimals(all().map(|record| record.residual))?
-        .text(entity.rounding.name())?
+        .decimals(records().map(|record| record.net_amount))?
+        .decimals(records().map(|record| record.residual))?
+        .numbered(all(), entity, |row| Some(row.group.entity.rounding.name()))?
         .text(PostingClass::UsageOnDemand.name())?;
     Ok(())
 }
 
 /// Writes the members of the tiers, in the order of their columns.
-fn write_tiers(rows: &mut Rows<'_>, days: &[AccrualDay]) -> parquet::errors::Result<()> {
+fn write_tiers(columns: &mut Rows<'_>, rows: &[Row<'_>]) -> parquet::errors::Result<()> {
     let members = |tier: &TierLine| {
         let unit_price = tier.unit_price;
         let (lo, hi) = (Some(tier.lower_bound), tier.upper_bound);
         let (quantity, flat, amount) = (Some(tier.quantity), Some(tier.flat_amount), Some(tier.amount));
         [Some(tier.tier.into()), lo, hi, quantity, unit_price, flat, amount]
     };
-    rows.lists(days.iter().map(|day| day.tiers.iter().map(members)))?;
+    columns.lists(rows.iter().map(|row| row.day.tiers.iter().map(members)))?;
     Ok(())
 }

@@ -186,7 +186,7 @@ impl AccrualPlan {
         self.groups.is_empty()
     }
 
-    /// Makes the accruals of some groups, in order, and hands each group over.
+    /// Makes the accruals of some groups, in order, and hands them over, some at a time.
     ///
     /// # Errors
     /// What `take` says; [`Overflow`] when a total needs more than 38 digits.
@@ -194,18 +194,20 @@ impl AccrualPlan {
         &self,
         totals: &RunningTotals,
         groups: Range<usize>,
-        mut take: impl FnMut(&AccrualGroup) -> Result<(), E>,
+        mut take: impl FnMut(&[AccrualGroup]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut maker = Maker::new(totals);
-        for groups in self.groups.get(groups).unwrap_or_default().chunks(TOUCH_AHEAD) {
+        let mut made: Vec<AccrualGroup> =
+            std::iter::repeat_with(AccrualGroup::default).take(GROUPS).collect();
+        for groups in self.groups.get(groups).unwrap_or_default().chunks(GROUPS) {
             for group in groups {
                 maker.aim(self.order.get(group.clone()).unwrap_or_default());
             }
             maker.touch();
-            for group in groups {
-                maker.make(self.order.get(group.clone()).unwrap_or_default())?;
-                take(&maker.group)?;
+            for (group, made) in groups.iter().zip(&mut made) {
+                maker.make(self.order.get(group.clone()).unwrap_or_default(), made)?;
             }
+            take(made.get(..groups.len()).unwrap_or_default())?;
         }
         Ok(())
     }
@@ -224,8 +226,8 @@ fn ranks<'a, T, K: Ord>(elements: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<u32>
     ranks
 }
 
-/// Groups whose charges and days are loaded ahead.
-const TOUCH_AHEAD: usize = 32;
+/// Groups that are made and handed over together; their charges and days are loaded ahead.
+const GROUPS: usize = 32;
 
 /// Makes groups one after another in the same buffers.
 struct Maker<'a> {
@@ -234,7 +236,6 @@ struct Maker<'a> {
     aims: Vec<u32>,
     /// The newest segments of these charges.
     segments: Vec<u32>,
-    group: AccrualGroup,
     days: Vec<Day>,
     tiers: TierDifference,
 }
@@ -245,7 +246,6 @@ impl<'a> Maker<'a> {
             totals,
             aims: Vec::new(),
             segments: Vec::new(),
-            group: AccrualGroup::default(),
             days: Vec::new(),
             tiers: TierDifference::default(),
         }
@@ -282,8 +282,8 @@ impl<'a> Maker<'a> {
         std::hint::black_box(loaded);
     }
 
-    fn make(&mut self, charges: &[u32]) -> Result<(), Overflow> {
-        let Self { totals, group, days, tiers, .. } = self;
+    fn make(&mut self, charges: &[u32], group: &mut AccrualGroup) -> Result<(), Overflow> {
+        let Self { totals, days, tiers, .. } = self;
         let key_of = |position: u32| totals.charges.all.get(position as usize).map(|charge| charge.key);
         let key = charges.first().and_then(|charge| key_of(*charge)).ok_or(Overflow)?;
         group.begin(key.line, key.meter, key.period_start);

@@ -92,11 +92,13 @@ fn accruals(catalog: &Arc<Catalog>, events: &[Event]) -> Vec<Accrual> {
     let totals = totals(catalog, events);
     let plan = AccrualPlan::new(&totals);
     let (mut made, mut buffers) = (Vec::new(), RecordBuffers::default());
-    let taken = plan.accrue(&totals, 0..plan.len(), |group| {
-        let shared = GroupRecord::new(catalog, group, &mut buffers)?;
-        for day in group.days() {
-            let record = shared.day(day, &mut buffers)?;
-            made.push(shared.accrual(day, &record, &buffers).unwrap());
+    let taken = plan.accrue(&totals, 0..plan.len(), |groups| {
+        for group in groups {
+            let shared = GroupRecord::new(catalog, group, &mut buffers)?;
+            for day in group.days() {
+                let record = shared.day(day, &mut buffers)?;
+                made.push(shared.accrual(day, &record, &buffers).unwrap());
+            }
         }
         Ok::<(), rating::Overflow>(())
     });
@@ -353,7 +355,7 @@ fn the_table_says_what_the_events_say() {
     let mut table = AccrualTable::begin(&output, 0, AccrualBuffers::new().unwrap()).unwrap();
     let totals = totals(&catalog, &events);
     let plan = AccrualPlan::new(&totals);
-    plan.accrue(&totals, 0..plan.len(), |group| table.append(&catalog, group)).unwrap();
+    plan.accrue(&totals, 0..plan.len(), |groups| table.append(&catalog, groups)).unwrap();
     table.finish().unwrap();
     output.publish().unwrap();
 

@@ -11,7 +11,7 @@ use super::file::RowGroup;
 use super::{delta, hybrid};
 
 /// Rows after which a page ends; values appended together are in one page.
-pub(super) const PAGE_ROWS: usize = 1 << 16;
+pub(super) const PAGE_ROWS: usize = 1 << 14;
 
 /// Number of a value that is absent.
 pub(super) const ABSENT: u32 = u32::MAX;

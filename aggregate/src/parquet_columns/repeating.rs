@@ -199,9 +199,11 @@ mod tests {
         for group in 0..groups {
             let (start, truth, unit) = row(group);
             let written = table.write(7, |rows| {
-                rows.long(start)?
-                    .truths(std::iter::repeat_n(truth, 7))?
-                    .optional_texts(std::iter::repeat_n(unit, 7))?;
+                rows.long(start)?.truths(std::iter::repeat_n(truth, 7))?.numbered(
+                    std::iter::repeat_n(unit, 7),
+                    |unit| u32::from(unit.is_some()),
+                    |unit| unit,
+                )?;
                 Ok(())
             });
             written.unwrap();

@@ -75,6 +75,8 @@ enum Column {
         column: TextColumn,
         texts: Interner,
         last: Option<(Box<str>, u32)>,
+        /// The numbers of texts that have a number elsewhere, by that.
+        numbers: Vec<Option<u32>>,
     },
     Plain(PlainColumn),
     Integer(RepeatingColumn<i32>),
@@ -158,6 +160,7 @@ impl Column {
                 column: TextColumn::new(descriptor)?,
                 texts: Interner::new(HashKey::random().text_seed()),
                 last: None,
+                numbers: Vec::new(),
             },
             Type::BYTE_ARRAY => Self::Plain(PlainColumn::new(descriptor)?),
             Type::INT32 => Self::Integer(RepeatingColumn::new(descriptor)?),
@@ -210,7 +213,7 @@ impl Rows<'_> {
 
     pub(crate) fn optional_text(&mut self, text: Option<&str>) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Text { column, texts, last }) => {
+            Some(Column::Text { column, texts, last, .. }) => {
                 let number = text.map_or(u32::MAX, |text| number(text, texts, last));
                 column.repeat(number, self.rows)?;
             }
@@ -222,33 +225,32 @@ impl Rows<'_> {
         Ok(self)
     }
 
-    pub(crate) fn optional_texts<'a>(
+    /// Texts that have numbers elsewhere: a text is only asked for where its number is new to the column.
+    pub(crate) fn numbered<'a, R: Copy>(
         &mut self,
-        values: impl Iterator<Item = Option<&'a str>>,
+        rows: impl Iterator<Item = R>,
+        number: impl Fn(R) -> u32,
+        text: impl Fn(R) -> Option<&'a str>,
     ) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Text { column, texts, last }) => {
-                column.extend(values.map(|text| text.map_or(u32::MAX, |text| number(text, texts, last))))?;
+            Some(Column::Text { column, texts, numbers, .. }) => {
+                column.extend(rows.map(|row| {
+                    let number = number(row) as usize;
+                    match numbers.get(number).copied().flatten() {
+                        Some(known) => known,
+                        None => learn(number, text(row), texts, numbers),
+                    }
+                }))?;
             }
-            Some(Column::Plain(column)) => column.extend(values.map(|text| text.map(str::as_bytes)))?,
-            _ => return Err(mismatch("texts")),
+            _ => return Err(mismatch("numbered texts")),
         }
         Ok(self)
     }
 
     pub(crate) fn texts<'a>(&mut self, values: impl Iterator<Item = &'a str>) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Text { column, texts, last }) => {
-                // Mostly the very text of the row before.
-                let mut before: Option<(&str, u32)> = None;
-                column.extend(values.map(|text| match before {
-                    Some((known, number)) if std::ptr::eq(known, text) => number,
-                    _ => {
-                        let number = number(text, texts, last);
-                        before = Some((text, number));
-                        number
-                    }
-                }))?;
+            Some(Column::Text { column, texts, last, .. }) => {
+                column.extend(values.map(|text| number(text, texts, last)))?;
             }
             Some(Column::Plain(column)) => column.extend(values.map(|text| Some(text.as_bytes())))?,
             _ => return Err(mismatch("texts")),
@@ -343,6 +345,19 @@ impl Rows<'_> {
         }
         Ok(self)
     }
+}
+
+/// The number of a text that has another elsewhere.
+#[cold]
+fn learn(elsewhere: usize, text: Option<&str>, texts: &mut Interner, numbers: &mut Vec<Option<u32>>) -> u32 {
+    let number = text.map_or(u32::MAX, |text| texts.intern(text.as_bytes()).number());
+    if numbers.len() <= elsewhere {
+        numbers.resize((elsewhere + 1).next_power_of_two(), None);
+    }
+    if let Some(known) = numbers.get_mut(elsewhere) {
+        *known = Some(number);
+    }
+    number
 }
 
 /// The number of a text of a column.
