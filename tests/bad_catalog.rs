@@ -238,6 +238,26 @@ fn a_file_that_cannot_be_read_is_one_problem() {
     assert_eq!(problems(&[("a.yaml", &broken), ("c.yaml", rest)]).len(), 1);
 }
 
+/// Waiting for somebody to write to it would be waiting for ever.
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_is_a_problem_and_not_waited_for() {
+    let place = Workplace::new();
+    place.write("catalog/a.yaml", SOUND);
+    let pipe = place.path("catalog/b.csv");
+    assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    let told = place.call(&["check", "catalog"]).stderr;
+    assert!(told.starts_with("b.csv: this is no regular file; move it out of the catalog\n"), "{told}");
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_found_among_many() {
+    let keys: String = (0..60_000).map(|key| format!("  key_{key}: column\n")).collect();
+    let mapping = format!("kind: csv_mapping\ndata:\n{keys}  key_7: other\n");
+    let problems = problems(&[("a.yaml", SOUND), ("b.yaml", &mapping)]);
+    assert_eq!(problems, ["b.yaml:60003: document: the key key_7 is there twice"]);
+}
+
 #[test]
 fn problems_of_lines_have_the_line() {
     let entity = r#"{"kind":"legal_entity","id":"seller"}"#;

@@ -1,9 +1,10 @@
 //! Writes rated usage to Parquet, batch by batch.
 
-use std::collections::HashMap;
+use std::hash::Hash;
 use std::path::Path;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use ingest::event_batch::NewTexts;
 use parquet::errors::{ParquetError, Result};
 use parquet::schema::types::ColumnDescPtr;
@@ -11,6 +12,7 @@ use rating::Overflow;
 use rating::catalog::Catalog;
 use schemas::currency::Currency;
 use schemas::decimal::power_of_ten;
+use schemas::id::AccountId;
 use schemas::meter::Aggregation;
 use schemas::money::{Amount, Money};
 use schemas::quantity::QUANTITY_SCALE;
@@ -33,6 +35,8 @@ pub struct RatedUsageTable {
     columns: Columns,
     texts: Texts,
     meters: Vec<MeterColumn>,
+    /// The lines of the usages that are being appended.
+    lines: Vec<LineTexts>,
     written: RatedTotals,
 }
 
@@ -59,14 +63,15 @@ struct Texts {
     sources: Vec<Box<str>>,
     dimensions: Vec<Vec<Box<str>>>,
     catalog: Arc<Catalog>,
-    accounts: Vec<Box<str>>,
     lines: Vec<LineTexts>,
-    contracts: Vec<Box<str>>,
+    /// Per contract, its first line.
+    contracts: Vec<u32>,
     currencies: Vec<Currency>,
     /// Per price book version, its price book among the distinct ones.
     version_book: Vec<u32>,
     version_number: Vec<i32>,
-    books: Vec<Box<str>>,
+    /// Per price book, its first version.
+    books: Vec<u32>,
 }
 
 /// The texts of a contract line, by number: together, as every row asks for all of them.
@@ -99,28 +104,27 @@ struct Columns {
     dimensions: Vec<TextColumn>,
 }
 
-/// Numbers the distinct values of a sequence, in order of first appearance.
-fn number_distinct<T: Clone + Eq + std::hash::Hash>(values: impl Iterator<Item = T>) -> (Vec<u32>, Vec<T>) {
+/// Numbers the distinct values of a sequence, in order of first appearance; and where each appears first.
+fn number_distinct<T: Eq + Hash>(values: impl Iterator<Item = T>) -> (Vec<u32>, Vec<u32>) {
     let mut known: HashMap<T, u32> = HashMap::new();
-    let mut distinct = Vec::new();
-    let numbers = values
-        .map(|value| {
-            let next = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
-            *known.entry(value.clone()).or_insert_with(|| {
-                distinct.push(value);
-                next
-            })
+    let mut first = Vec::new();
+    let numbers = (0..).zip(values).map(|(position, value)| {
+        let next = u32::try_from(first.len()).unwrap_or(u32::MAX);
+        *known.entry(value).or_insert_with(|| {
+            first.push(position);
+            next
         })
-        .collect();
-    (numbers, distinct)
+    });
+    (numbers.collect(), first)
 }
 
 impl Texts {
     fn new(catalog: Arc<Catalog>) -> Self {
         let lines = catalog.lines();
-        let (line_contract, contracts) =
-            number_distinct(lines.iter().map(|line| Box::from(line.contract.as_str())));
-        let (line_currency, currencies) = number_distinct(lines.iter().map(|line| line.currency));
+        let (line_contract, contracts) = number_distinct(lines.iter().map(|line| line.contract.as_str()));
+        let (line_currency, currency_lines) = number_distinct(lines.iter().map(|line| line.currency));
+        let currency = |line: &u32| lines.get(*line as usize).map(|line| line.currency);
+        let currencies = currency_lines.iter().filter_map(currency).collect();
         let numbers = line_contract.iter().zip(&line_currency).zip(lines);
         let lines = numbers.map(|((contract, currency), line)| LineTexts {
             contract: *contract,
@@ -130,11 +134,10 @@ impl Texts {
         let lines = lines.collect();
         let versions = catalog.price_book_versions();
         let (version_book, books) =
-            number_distinct(versions.iter().map(|version| Box::from(version.price_book.as_str())));
+            number_distinct(versions.iter().map(|version| version.price_book.as_str()));
         Self {
             sources: Vec::new(),
             dimensions: vec![Vec::new(); catalog.dimensions().len()],
-            accounts: catalog.accounts().map(|account| Box::from(account.as_str())).collect(),
             version_number: versions
                 .iter()
                 .map(|version| i32::try_from(version.version).unwrap_or(i32::MAX))
@@ -181,7 +184,7 @@ impl RatedUsageTable {
             .collect();
         let texts = Texts::new(catalog);
         let written = RatedTotals::new(texts.currencies.clone());
-        Ok(Self { file, columns, texts, meters, written })
+        Ok(Self { file, columns, texts, meters, lines: Vec::new(), written })
     }
 
     /// Appends the rated usages of a batch.
@@ -190,13 +193,15 @@ impl RatedUsageTable {
     /// [`AggregateError`] when they cannot be written, or an amount is out of range.
     pub fn append(&mut self, decided: &DecidedBatch) -> std::result::Result<(), AggregateError> {
         self.texts.learn(&decided.new_texts);
-        let added = self.written.add(decided, &self.texts.lines);
+        self.lines.clear();
+        self.lines.extend(decided.rated.rated.iter().map(|rated| at(&self.texts.lines, rated.line as usize)));
+        let added = self.written.add(decided, &self.lines);
         added.map_err(|Overflow| AggregateError::Overflow("sum of rated usage"))?;
         self.append_rows(decided).map_err(|error| parquet_error(self.file.path(), error))
     }
 
     fn append_rows(&mut self, decided: &DecidedBatch) -> Result<()> {
-        self.columns.extend(decided, &self.texts, &self.meters)?;
+        self.columns.extend(decided, &self.lines, &self.texts, &self.meters)?;
         if self.columns.rows >= ROW_GROUP_ROWS {
             self.end_row_group()?;
         }
@@ -229,9 +234,8 @@ impl RatedTotals {
 
     fn add(&mut self, decided: &DecidedBatch, lines: &[LineTexts]) -> std::result::Result<(), Overflow> {
         self.rows += decided.rated.rated.len() as u64;
-        for rated in &decided.rated.rated {
-            let currency = at(lines, rated.line as usize).currency;
-            let sum = self.amounts.get_mut(currency as usize).ok_or(Overflow)?;
+        for (rated, line) in decided.rated.rated.iter().zip(lines) {
+            let sum = self.amounts.get_mut(line.currency as usize).ok_or(Overflow)?;
             *sum = sum.checked_add(rated.amount).map_err(|_| Overflow)?;
         }
         Ok(())
@@ -291,7 +295,13 @@ impl Columns {
         })
     }
 
-    fn extend(&mut self, decided: &DecidedBatch, texts: &Texts, meters: &[MeterColumn]) -> Result<()> {
+    fn extend(
+        &mut self,
+        decided: &DecidedBatch,
+        lines: &[LineTexts],
+        texts: &Texts,
+        meters: &[MeterColumn],
+    ) -> Result<()> {
         let DecidedBatch { batch, rated, .. } = decided;
         let events = || rated.event.iter().map(|event| *event as usize);
         let usages = || rated.usage.iter().map(|usage| *usage as usize);
@@ -316,11 +326,10 @@ impl Columns {
             }
         }))?;
         self.amount.extend(rated.rated.iter().map(|rated| rated.amount.units()))?;
-        let lines = || rated.rated.iter().map(|rated| at(&texts.lines, rated.line as usize));
         let versions = || rated.rated.iter().map(|rated| rated.price_book_version as usize);
-        self.currency.extend(lines().map(|line| line.currency))?;
-        self.legal_entity.extend(lines().map(|line| line.entity))?;
-        self.contract.extend(lines().map(|line| line.contract))?;
+        self.currency.extend(lines.iter().map(|line| line.currency))?;
+        self.legal_entity.extend(lines.iter().map(|line| line.entity))?;
+        self.contract.extend(lines.iter().map(|line| line.contract))?;
         self.contract_line.extend(rated.rated.iter().map(|rated| rated.line))?;
         self.price_book.extend(versions().map(|version| at(&texts.version_book, version)))?;
         self.price_book_version.extend(versions().map(|version| at(&texts.version_number, version)))?;
@@ -336,26 +345,37 @@ impl Columns {
         fn text(texts: &[Box<str>], number: u32) -> &str {
             texts.get(number as usize).map_or("", |text| text)
         }
+        let first = |positions: &[u32], number: u32| positions.get(number as usize).copied();
         let catalog = &texts.catalog;
         let meter = |number: u32| catalog.meters().get(number as usize).map_or("", |meter| meter.id.as_str());
         let entity = |number: u32| {
             catalog.legal_entities().get(number as usize).map_or("", |entity| entity.id.as_str())
         };
         let line = |number: u32| catalog.lines().get(number as usize).map_or("", |line| line.id.as_str());
+        let account = |number: u32| catalog.account(number).map_or("", AccountId::as_str);
+        let contract = |number: u32| {
+            let line = first(&texts.contracts, number).and_then(|line| catalog.lines().get(line as usize));
+            line.map_or("", |line| line.contract.as_str())
+        };
+        let book = |number: u32| {
+            let version = first(&texts.books, number);
+            let version = version.and_then(|version| catalog.price_book_versions().get(version as usize));
+            version.map_or("", |version| version.price_book.as_str())
+        };
         let currency = |number: u32| texts.currencies.get(number as usize).map_or("", Currency::code);
         self.source.finish(|number| text(&texts.sources, number), to)?;
         self.event_id.finish(to)?;
         self.event_uuid.finish(to)?;
         self.event_time.finish(to)?;
         self.meter.finish(meter, to)?;
-        self.account.finish(|number| text(&texts.accounts, number), to)?;
+        self.account.finish(account, to)?;
         self.quantity.finish(to)?;
         self.amount.finish(to)?;
         self.currency.finish(currency, to)?;
         self.legal_entity.finish(entity, to)?;
-        self.contract.finish(|number| text(&texts.contracts, number), to)?;
+        self.contract.finish(contract, to)?;
         self.contract_line.finish(line, to)?;
-        self.price_book.finish(|number| text(&texts.books, number), to)?;
+        self.price_book.finish(book, to)?;
         self.price_book_version.finish(to)?;
         self.service_day.finish(to)?;
         self.billing_period_start.finish(to)?;

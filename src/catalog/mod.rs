@@ -115,6 +115,12 @@ impl Loader {
         let failed = |error| CatalogError::Read { path: path.to_owned(), error };
         let shown = path.strip_prefix(directory).unwrap_or(path).display().to_string();
         let file: Arc<str> = shown.into();
+        if !fs::metadata(path).map_err(failed)?.is_file() {
+            let message = "this is no regular file".to_owned();
+            self.unread(None);
+            self.problem(Origin { file, line: 0 }, String::new(), message, "move it out of the catalog");
+            return Ok(());
+        }
         match &*ending(path) {
             "parquet" => contract_table::read_parquet(&fs::File::open(path).map_err(failed)?, &file, self),
             "csv" => contract_table::read_csv(&fs::read(path).map_err(failed)?, &file, self),

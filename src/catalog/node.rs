@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use hashbrown::HashSet;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess,
@@ -114,6 +115,8 @@ struct Builder {
 struct Open {
     line: u64,
     key: Option<Node>,
+    /// The keys of a mapping so far.
+    keys: HashSet<String>,
     value: Value,
 }
 
@@ -143,7 +146,7 @@ impl Builder {
         if self.open.len() >= DEPTH_MAX {
             return Err(NodeError::at(line, format!("nested deeper than {DEPTH_MAX} levels")));
         }
-        self.open.push(Open { line, key: None, value });
+        self.open.push(Open { line, key: None, keys: HashSet::new(), value });
         Ok(())
     }
 
@@ -157,7 +160,7 @@ impl Builder {
             (Value::Mapping(_), None) => open.key = Some(node),
             (Value::Mapping(entries), Some(key)) => {
                 if let Some(name) = key.text()
-                    && entries.iter().any(|(other, _)| other.text() == Some(name))
+                    && !open.keys.insert(name.to_owned())
                 {
                     return Err(NodeError::at(key.line, format!("the key {name} is there twice")));
                 }

@@ -70,7 +70,9 @@ impl DecimalPage {
     /// Writes the page of so many values, absent ones counted; encoded levels come before them.
     pub(super) fn flush(&mut self, chunk: &mut Chunk, values: usize, levels: [&[u8]; 2]) -> Result<()> {
         self.buffer.clear();
-        levels.into_iter().for_each(|levels| self.buffer.extend_from_slice(levels));
+        for levels in levels {
+            self.buffer.extend_from_slice(levels);
+        }
         // A page of absent values needs no dictionary, and must not refer to one that is never written.
         let encoding = if self.page.is_empty() {
             Encoding::PLAIN

@@ -61,9 +61,12 @@ fn pack(values: &[u32], width: u8, out: &mut Vec<u8>) {
 
 #[inline]
 fn pack_group(group: &[u32; GROUP], width: u8, out: &mut Vec<u8>) {
+    let end = out.len() + usize::from(width);
+    // Whole numbers are copied faster than parts of them; what is too much is cut off.
     if width <= 16 {
         let bits = group.iter().rev().fold(0u128, |bits, value| (bits << width) | u128::from(*value));
-        out.extend_from_slice(bits.to_le_bytes().get(..usize::from(width)).unwrap_or_default());
+        out.extend_from_slice(&bits.to_le_bytes());
+        out.truncate(end);
         return;
     }
     // Four values fit a number, and the other four begin in what is left of it.
@@ -75,9 +78,8 @@ fn pack_group(group: &[u32; GROUP], width: u8, out: &mut Vec<u8>) {
     let first = low | high.checked_shl(low_bits).unwrap_or(0);
     let second = high >> (u128::BITS - low_bits);
     out.extend_from_slice(&first.to_le_bytes());
-    out.extend_from_slice(
-        second.to_le_bytes().get(..usize::from(width) - size_of::<u128>()).unwrap_or_default(),
-    );
+    out.extend_from_slice(&second.to_le_bytes());
+    out.truncate(end);
 }
 
 /// Appends an unsigned number, seven bits a byte, low bits first.

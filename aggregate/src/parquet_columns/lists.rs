@@ -135,7 +135,9 @@ impl Member {
         if !self.is_integer {
             return self.values.flush(&mut self.chunk, values, levels);
         }
-        levels.into_iter().for_each(|levels| integers.extend_from_slice(levels));
+        for levels in levels {
+            integers.extend_from_slice(levels);
+        }
         for value in self.values.page.drain(..) {
             integers.extend_from_slice(&i32::try_from(value).unwrap_or(i32::MAX).to_le_bytes());
         }

@@ -2,7 +2,7 @@
 //!
 //! The rows of a run come as numbers of texts and as whole numbers. A general Parquet writer would turn
 //! numbers into texts and hash each to find its number again; writing the pages here costs a small part
-//! of that. Page headers, the footer and the file are the parquet crate's.
+//! of that. Page headers and the footer are the parquet crate's.
 
 mod chunk;
 mod column;

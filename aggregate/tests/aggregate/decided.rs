@@ -133,9 +133,9 @@ pub(crate) struct Day {
 pub(crate) fn accruals(totals: &RunningTotals) -> BTreeMap<GroupKey, BTreeMap<i32, Day>> {
     let mut groups: BTreeMap<GroupKey, BTreeMap<i32, Day>> = BTreeMap::new();
     let plan = AccrualPlan::new(totals);
-    plan.accrue::<Overflow>(totals, 0..plan.len(), |group| {
-        let days = groups.entry((group.line, group.meter, group.period_start)).or_default();
-        for day in group.days() {
+    plan.accrue::<Overflow>(totals, 0..plan.len(), |made| {
+        for (group, day) in made.iter().flat_map(|group| group.days().iter().map(move |day| (group, day))) {
+            let days = groups.entry((group.line, group.meter, group.period_start)).or_default();
             let known = days.insert(
                 day.service_day,
                 Day {

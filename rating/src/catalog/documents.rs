@@ -124,7 +124,8 @@ impl fmt::Display for Origin {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let problem = format!("{}: {}: {}; {}", self.origin, self.path, self.message, self.mend);
+        let path = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
+        let problem = format!("{}: {path}{}; {}", self.origin, self.message, self.mend);
         // Names may hold anything; a problem is one line.
         formatter.write_str(&printable(&problem))
     }

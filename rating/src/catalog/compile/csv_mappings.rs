@@ -1,5 +1,7 @@
 //! Checks CSV mappings.
 
+use schemas::csv_mapping::CsvField;
+
 use super::Compiler;
 use crate::catalog::Located;
 
@@ -21,6 +23,18 @@ impl Compiler<'_> {
                 let message = format!("{:?} separates no fields", document.delimiter);
                 let mend = "use a character such as , ; | or a tab";
                 self.problem(origin, format!("{path} delimiter"), message, mend);
+            }
+            let (source, event_type, subject) = (&document.source, &document.event_type, &document.subject);
+            for (attribute, field) in [("source", source), ("type", event_type), ("subject", subject)] {
+                if matches!(field, CsvField::Value(text) if text.is_empty()) {
+                    let message = "the value is empty, and every event needs one".to_owned();
+                    self.problem(
+                        origin,
+                        format!("{path} {attribute}"),
+                        message,
+                        "write a value, or name a column",
+                    );
+                }
             }
             if document.time.timezone.is_some() && document.time.epoch.is_some() {
                 let message = "a number of seconds has no time zone".to_owned();

@@ -305,26 +305,27 @@ fn mistakes_between_versions_of_a_contract() {
 
 #[test]
 fn mappings_that_can_read_nothing() {
-    let csv_mapping = |delimiter: &str, file: &str| {
+    let csv_mapping = |delimiter: &str, file: &str, source: &str| {
         json!({
             "kind": "csv_mapping",
             "id": "export",
             "files": [file],
             "delimiter": delimiter,
-            "source": { "value": "export" },
+            "source": { "value": source },
             "event_id": "file_and_line",
             "type": { "column": "type" },
             "subject": { "column": "account" },
             "time": { "column": "time" }
         })
     };
-    for (delimiter, file, expected) in [
-        ("\t", "*.csv", None),
-        ("\"", "*.csv", Some("delimiter: '\"' separates no fields")),
-        ("\n", "*.csv", Some("delimiter: '\\n' separates no fields")),
-        (",", "usage/*.csv", Some("files[0]: \"usage/*.csv\" fits no file")),
+    for (delimiter, file, source, expected) in [
+        ("\t", "*.csv", "export", None),
+        ("\"", "*.csv", "export", Some("delimiter: '\"' separates no fields")),
+        ("\n", "*.csv", "export", Some("delimiter: '\\n' separates no fields")),
+        (",", "usage/*.csv", "export", Some("files[0]: \"usage/*.csv\" fits no file")),
+        (",", "*.csv", "", Some("source: the value is empty, and every event needs one")),
     ] {
-        let reports = reports(&[sound().to_vec(), vec![csv_mapping(delimiter, file)]].concat());
+        let reports = reports(&[sound().to_vec(), vec![csv_mapping(delimiter, file, source)]].concat());
         let found = reports.iter().map(String::as_str).collect::<String>();
         assert_eq!(reports.len(), usize::from(expected.is_some()), "{found}");
         assert!(found.contains(expected.unwrap_or_default()), "{found}");
