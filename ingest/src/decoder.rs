@@ -118,6 +118,7 @@ impl DecoderState {
         for (line, end) in (0u32..).zip(ends) {
             let span = span(start, end, line);
             start = end + 1;
+            batch.line_ends = line;
             // To the end of the line and no further: a file of blank lines is read once, not once a line.
             let is_blank = |line: &[u8]| line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
             if !bytes.get(span.start as usize..end).is_none_or(is_blank) {

@@ -41,7 +41,7 @@ pub struct BatchOrigin {
     pub input: u32,
     /// Offset of the first byte in the (decompressed) input.
     pub offset: u64,
-    /// Line of the first byte, from 1.
+    /// Line of the first byte, from 1; without the lines decoders count until [`LineCount`] adds them.
     pub line: u64,
 }
 
@@ -54,6 +54,8 @@ pub struct EventBatch {
     pub decoder: usize,
     /// Input bytes, followed by padding.
     pub bytes: Vec<u8>,
+    /// Line ends in the bytes, where the reader left them to the decoder to count.
+    pub(crate) line_ends: u32,
     /// Texts that are not verbatim in the input.
     pub(crate) unescaped: Vec<u8>,
     /// The events, one element of each column per event.
@@ -171,6 +173,7 @@ impl EventBatch {
 
     /// Empties the batch and keeps its buffers. The input bytes stay until others are read over them.
     pub fn clear(&mut self) {
+        self.line_ends = 0;
         self.unescaped.clear();
         self.rejects.clear();
         self.received = 0;
@@ -220,6 +223,24 @@ impl EventBatch {
         let buffer = if range.unescaped { &self.unescaped } else { &self.bytes };
         let bytes = buffer.get(range.start as usize..(range.start + range.length) as usize);
         bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// Lines of an input that decoders counted; they split lines anyhow, so that the reader need not.
+#[derive(Debug, Default)]
+pub struct LineCount {
+    input: u32,
+    lines: u64,
+}
+
+impl LineCount {
+    /// Completes the line a decoded batch begins on. Batches come in the order of their sequence.
+    pub fn place(&mut self, batch: &mut EventBatch) {
+        if batch.origin.input != self.input {
+            *self = Self { input: batch.origin.input, lines: 0 };
+        }
+        batch.origin.line += self.lines;
+        self.lines += u64::from(batch.line_ends);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use ingest::decoder::Decoder;
-use ingest::event_batch::{EventBatch, NO_VALUE, Reject};
+use ingest::event_batch::{EventBatch, LineCount, NO_VALUE, Reject};
 use ingest::input::{Input, InputError};
 use ingest::interner::Interner;
 use ingest::keyed_hash::HashKey;
@@ -100,10 +100,12 @@ pub(crate) fn decode(
         .collect();
     let mut batch = EventBatch::new(plan.dimensions().len());
     let mut records = Vec::new();
+    let mut lines = LineCount::default();
     let mut next = 0;
     while let Some(layout) = reader.next(&mut batch)? {
         let (decoder, texts) = &mut decoders[next];
         decoder.decode(&mut batch, &layout);
+        lines.place(&mut batch);
         texts.learn(&batch);
         let from = records.len();
         records.extend((0..batch.len()).map(|event| accepted(&batch, event, texts)));
