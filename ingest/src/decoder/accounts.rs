@@ -14,18 +14,13 @@ pub(super) fn find_accounts(accounts: &Interner, bytes: &[u8], unescaped: &[u8],
         (if subject.unescaped { unescaped } else { bytes }, start, start + subject.length as usize)
     };
     let mut aims = [Aim::default(); TOUCH_AHEAD];
-    let mut numbers = [0; TOUCH_AHEAD];
     for subjects in events.subject.chunks(TOUCH_AHEAD) {
         for (aim, subject) in aims.iter_mut().zip(subjects) {
             let (buffer, start, end) = place(subject);
             *aim = accounts.aim(buffer, start, end);
         }
         // A loop of nothing but loads, so that as many as can be wait together.
-        for (aim, number) in aims.iter().zip(&mut numbers) {
-            *number = accounts.touch(*aim);
-        }
-        let texts = numbers.iter().fold(0, |sum, number| sum ^ accounts.touch_text(*number));
-        std::hint::black_box(texts);
+        std::hint::black_box(aims.iter().fold(0, |sum, aim| sum ^ accounts.touch(*aim)));
         events.account.extend(aims.iter().zip(subjects).map(|(aim, subject)| {
             let (buffer, start, _) = place(subject);
             accounts.find_aimed(*aim, buffer, start).unwrap_or(UNKNOWN_ACCOUNT)
