@@ -6,7 +6,7 @@ use crate::keyed_hash::Head;
 #[derive(Debug)]
 pub struct Interner {
     seed: u64,
-    /// Open addressing; the number of slots is a power of two, at least half as many again as texts.
+    /// Open addressing; the number of slots is a power of two, at least twice that of texts.
     slots: Vec<Slot>,
     /// Where each text is.
     places: Vec<(usize, usize)>,
@@ -159,7 +159,7 @@ impl Interner {
         if let Some(free) = self.slots.get_mut(slot) {
             *free = Slot { head: aim.head, number };
         }
-        if self.places.len() * 3 > self.slots.len() * 2 {
+        if self.places.len() * 2 > self.slots.len() {
             self.grow();
         }
         number

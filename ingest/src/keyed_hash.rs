@@ -200,10 +200,22 @@ pub(crate) fn leaf(seed: u64, kind: ValueKind, canonical: &[u8]) -> u64 {
     leaf_at(seed, kind, canonical, 0, canonical.len())
 }
 
+/// The same for eight bytes.
+#[inline]
+pub(crate) const fn leaf_of_word(seed: u64, kind: ValueKind, word: u64) -> u64 {
+    let head = Head { block: [word, 0], length: 8 };
+    absorb(kind_seed(seed, kind), head.block).wrapping_add(head.seal())
+}
+
 /// The same for a value that lies in a larger buffer.
 #[inline]
 pub(crate) fn leaf_at(seed: u64, kind: ValueKind, bytes: &[u8], start: usize, end: usize) -> u64 {
-    Head::of(bytes, start, end).hash(seed.wrapping_add((kind as u64) << 56), bytes, start)
+    Head::of(bytes, start, end).hash(kind_seed(seed, kind), bytes, start)
+}
+
+#[inline]
+const fn kind_seed(seed: u64, kind: ValueKind) -> u64 {
+    seed.wrapping_add((kind as u64) << 56)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use ingest::decoder::Decoder;
-use ingest::event_batch::{EventBatch, LineCount, NO_VALUE, Reject};
+use ingest::event_batch::{EventBatch, EventText, LineCount, NO_VALUE, Reject};
 use ingest::input::{Input, InputError};
 use ingest::interner::Interner;
 use ingest::keyed_hash::HashKey;
@@ -145,7 +145,7 @@ fn accepted(batch: &EventBatch, event: usize, texts: &Texts) -> Record {
             })
             .collect(),
     };
-    let span = columns.span[event];
+    let EventText { span, subject, .. } = columns.text[event];
     Record {
         input: batch.origin.input,
         offset: batch.origin.offset + u64::from(span.start),
@@ -155,7 +155,7 @@ fn accepted(batch: &EventBatch, event: usize, texts: &Texts) -> Record {
             source: texts.sources[columns.source[event] as usize].clone(),
             id: batch.event_id(event),
             event_type: texts.event_types[columns.event_type[event] as usize].clone(),
-            subject: batch.text(columns.subject[event]).to_owned(),
+            subject: batch.text(subject).to_owned(),
             time: columns.time[event],
             identity: columns.identity[event],
             content: columns.content[event],
