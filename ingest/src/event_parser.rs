@@ -251,10 +251,11 @@ impl EventParser {
             return Err(not_an_object(bytes, at));
         }
         at += 1;
-        let mut node = ROOT;
+        // Of the key that was read last: its node, and the first of the keys that may follow it.
+        let (mut node, mut first_next) = (ROOT, self.tree.first_after(ROOT));
         let mut keys = 0;
         loop {
-            let (found, key, mut value) = match self.tree.find(bytes, at, node) {
+            let (found, key, mut value) = match self.tree.find(bytes, at, first_next) {
                 Some(found) => found,
                 None => match self.tree.next(plan, bytes, at, node)? {
                     Next::Key(found, value) => match self.tree.get(found) {
@@ -267,6 +268,7 @@ impl EventParser {
                             self.add_empty_object(node);
                         }
                         (node, at) = (outer, after);
+                        first_next = self.tree.first_after(node);
                         continue;
                     }
                 },
@@ -275,7 +277,7 @@ impl EventParser {
             if keys > EVENT_KEYS_MAX {
                 return Err(too_many_keys(skip_space(bytes, value)));
             }
-            node = found;
+            (node, first_next) = (found, key.next);
             let mut first = byte_at(bytes, value);
             if first <= b' ' {
                 // The key was met before without a space after its colon.
@@ -297,6 +299,7 @@ impl EventParser {
                     return Err(too_deep(value));
                 }
                 (node, at) = (self.tree.inside(node), value + 1);
+                first_next = self.tree.first_after(node);
             } else if let Some(end) = self.event.read_short_number(bytes, value, key) {
                 at = end;
             } else {
