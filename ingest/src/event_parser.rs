@@ -130,7 +130,8 @@ impl ParsedEvent {
     #[inline]
     fn add_text(&mut self, bytes: &[u8], start: usize, end: usize, key: &KeyNode) {
         if key.is_content {
-            self.content = self.content.wrapping_add(leaf_at(key.seed, ValueKind::Text, bytes, start, end));
+            let content = leaf_at(key.seed, ValueKind::Text, bytes, start, end);
+            self.content = self.content.wrapping_add(content);
         }
         self.put(key.place, token(TokenKind::Text, start, end));
     }
