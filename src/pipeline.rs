@@ -28,7 +28,7 @@ use aggregate::rated_usage_table::{RatedTotals, RatedUsageTable};
 use aggregate::running_totals::RunningTotals;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ingest::decoder::Decoder;
-use ingest::event_batch::EventBatch;
+use ingest::event_batch::{EventBatch, LineCount};
 use ingest::input::{Input, InputError};
 use ingest::interner::Interner;
 use ingest::keyed_hash::HashKey;
@@ -205,11 +205,13 @@ fn decide(
     let mut waiting = BTreeMap::new();
     let mut next = 0u64;
     let mut received = 0u64;
+    let mut lines = LineCount::default();
     while let Ok(batch) = decoded.recv() {
         let batch = batch?;
         waiting.insert(batch.origin.sequence, batch);
-        while let Some(batch) = waiting.remove(&next) {
+        while let Some(mut batch) = waiting.remove(&next) {
             next += 1;
+            lines.place(&mut batch);
             received += batch.received;
             if next == ESTIMATE_AFTER_BATCHES {
                 expect(&mut decider, received, progress.bytes.load(Ordering::Relaxed), stored);

@@ -116,10 +116,11 @@ impl QuarantineTable {
         let batch = &decided.batch;
         let event = event as usize;
         let id = batch.event_id(event);
-        let span = batch.events.span.get(event).copied().unwrap_or_default();
+        let event_text = batch.events.text.get(event);
+        let span = event_text.map(|text| text.span).unwrap_or_default();
         let source = batch.events.source.get(event).and_then(|number| text.source(*number));
         let event_type = batch.events.event_type.get(event).and_then(|number| text.event_type(*number));
-        let account = batch.events.subject.get(event).map(|range| batch.text(*range));
+        let account = event_text.map(|text| batch.text(text.subject));
         let time = batch.events.time.get(event).copied();
         let length = u64::from(span.length);
         let event_id = Some(id.as_str());

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use ingest::event_batch::NewTexts;
+use ingest::event_batch::{EventId, NewTexts};
 use parquet::errors::{ParquetError, Result};
 use parquet::schema::types::ColumnDescPtr;
 use rating::Overflow;
@@ -308,11 +308,13 @@ impl Columns {
         let columns = &batch.events;
         self.rows += rated.rated.len() as u64;
         self.source.extend(events().map(|event| at(&columns.source, event)))?;
-        self.event_id.extend(events().map(|event| {
-            columns.id_text.get(event).copied().flatten().map(|range| batch.text(range).as_bytes())
+        let ids = || events().map(|event| columns.text.get(event).map(|text| &text.id));
+        self.event_id.extend(ids().map(|id| match id {
+            Some(EventId::Text(range)) => Some(batch.text(*range).as_bytes()),
+            _ => None,
         }))?;
-        self.event_uuid.extend(events().map(|event| match columns.id_text.get(event) {
-            Some(None) => columns.uuid.get(event),
+        self.event_uuid.extend(ids().map(|id| match id {
+            Some(EventId::Uuid(uuid)) => Some(uuid),
             _ => None,
         }))?;
         self.event_time.extend(events().map(|event| at(&columns.time, event)))?;

@@ -389,9 +389,9 @@ mod tests {
         for (text, expected) in cases {
             let batch = decode(text);
             let events = (0..batch.len()).map(|event| {
-                let row = batch.record(batch.events.span[event]);
+                let row = batch.record(batch.events.text[event].span);
                 assert!(row.starts_with(b"2026") && row.len() == 21, "{row:?}");
-                (batch.event_id(event), batch.text(batch.events.subject[event]).to_owned())
+                (batch.event_id(event), batch.text(batch.events.text[event].subject).to_owned())
             });
             let expected: Vec<(String, String)> = expected
                 .iter()

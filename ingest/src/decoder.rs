@@ -15,13 +15,13 @@ use schemas::usage_event::{EVENT_BYTES_MAX, EVENT_TIME_END, EVENT_TIME_MIN, SPEC
 use accounts::find_accounts;
 
 use crate::csv_rows::CsvColumns;
-use crate::event_batch::{EventBatch, ReadAttributes, Reject, Span, TextRange};
+use crate::event_batch::{EventBatch, EventId, EventText, ReadAttributes, Reject, Span, TextRange};
 use crate::event_parser::{EventParser, ParsedEvent, Token, TokenKind, token};
 use crate::event_time::EventTimeReader;
 use crate::interner::Interner;
 use crate::json::{Fault, skip_space};
 use crate::key_tree::Attribute;
-use crate::keyed_hash::{HashKey, IdentityKey, ValueKind, leaf};
+use crate::keyed_hash::{HashKey, IdentityKey, ValueKind, leaf_of_word};
 use crate::metering::MeteringPlan;
 use crate::scan::PADDING;
 use crate::uuid::parse_uuid;
@@ -118,6 +118,7 @@ impl DecoderState {
         for (line, end) in (0u32..).zip(ends) {
             let span = span(start, end, line);
             start = end + 1;
+            batch.line_ends = line;
             // To the end of the line and no further: a file of blank lines is read once, not once a line.
             let is_blank = |line: &[u8]| line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
             if !bytes.get(span.start as usize..end).is_none_or(is_blank) {
@@ -216,34 +217,32 @@ impl DecoderState {
     ) -> Result<(), Box<Fault>> {
         let event = &self.parser.event;
         let [id, source, event_type, subject, time, specversion, sampledrate] = event.attributes();
-        if !specversion.is_text() || event.bytes(bytes, specversion) != SPECVERSION.as_bytes() {
-            return Err(Fault::of(
-                RejectReason::UnsupportedSpecversion,
-                format!("specversion is {}", self.show(bytes, specversion)),
-            ));
-        }
-        self.require(bytes, id, "id", RejectReason::MissingId)?;
-        self.require(bytes, source, "source", RejectReason::MissingSource)?;
-        self.require(bytes, event_type, "type", RejectReason::MissingType)?;
-        self.require(bytes, subject, "subject", RejectReason::MissingSubject)?;
-        if matches!(time.kind, TokenKind::Absent | TokenKind::Null) {
-            return Err(Fault::of(RejectReason::MissingTime, "the event has no time".to_owned()));
+        let is_complete = [id, source, event_type, subject]
+            .into_iter()
+            .all(|token| token.is_text() && token.start < token.end)
+            && !is_absent(time)
+            && is_supported(event, bytes, specversion);
+        if !is_complete {
+            self.refuse_incomplete(bytes)?;
         }
 
         let id_bytes = event.bytes(bytes, id);
-        let uuid = parse_uuid(id_bytes);
-        if uuid.is_none() {
-            check_attribute("id", id_bytes)?;
-        }
+        let id = match parse_uuid(id_bytes) {
+            Some(uuid) => EventId::Uuid(uuid),
+            None => {
+                check_attribute("id", id_bytes)?;
+                EventId::Text(text_range(id))
+            }
+        };
         let (id_keys, key) = (&mut self.id_keys, &self.key);
         let source_number = intern_attribute(&mut self.sources, "source", event, bytes, source, |text| {
             id_keys.push(key.within(text.as_bytes()));
             batch.new_texts.sources.push(text.into());
         })?;
         let id_key = self.id_keys.get(source_number as usize).copied().unwrap_or(self.value_key);
-        let identity = match &uuid {
-            Some(uuid) => id_key.uuid(*uuid),
-            None => id_key.text(id_bytes),
+        let identity = match id {
+            EventId::Uuid(uuid) => id_key.uuid(uuid),
+            EventId::Text(_) => id_key.text(id_bytes),
         };
         let plan_of_type = &mut self.plan_of_type;
         let type_number =
@@ -257,8 +256,7 @@ impl DecoderState {
         }
         let time = self.time(bytes, time)?;
         let event = &self.parser.event;
-        let is_sampled = !matches!(sampledrate.kind, TokenKind::Absent | TokenKind::Null);
-        if is_sampled && event.bytes(bytes, sampledrate) != b"1" {
+        if !is_absent(sampledrate) && event.bytes(bytes, sampledrate) != b"1" {
             return Err(Fault::of(
                 RejectReason::SampledTelemetry,
                 format!("sampledrate is {}", self.show(bytes, sampledrate)),
@@ -272,55 +270,28 @@ impl DecoderState {
         }
 
         let event = &self.parser.event;
-        let instant = leaf(self.time_seed, ValueKind::Instant, &time.micros().to_le_bytes());
+        let instant = leaf_of_word(self.time_seed, ValueKind::Instant, time.micros().cast_unsigned());
         let columns = &mut batch.events;
-        columns.span.push(span);
+        columns.text.push(EventText { span, id, subject: text_range(subject) });
         columns.identity.push(identity);
         columns.content.push(event.content.wrapping_add(instant));
-        columns.id_text.push(if uuid.is_some() { None } else { Some(text_range(id)) });
-        columns.uuid.push(uuid.unwrap_or_default());
         columns.time.push(time.micros());
         columns.source.push(source_number);
         columns.event_type.push(type_number);
-        columns.subject.push(text_range(subject));
         columns.metered.push(type_plan.is_some());
         columns.usages_end.push(u32::try_from(batch.usages.meter.len()).unwrap_or(u32::MAX));
         Ok(())
     }
 
-    /// Checks a text attribute that must be there.
-    #[inline]
-    fn require(
-        &self,
-        bytes: &[u8],
-        token: Token,
-        name: &str,
-        missing: RejectReason,
-    ) -> Result<(), Box<Fault>> {
-        if token.is_text() && token.end > token.start {
-            return Ok(());
-        }
-        Err(self.no_text(bytes, token, name, missing))
-    }
-
+    /// Refuses an event without all its attributes. One that is not there goes before one that is no text.
     #[cold]
-    fn no_text(&self, bytes: &[u8], token: Token, name: &str, missing: RejectReason) -> Box<Fault> {
-        match token.kind {
-            TokenKind::Absent | TokenKind::Null | TokenKind::Text | TokenKind::UnescapedText => {
-                Fault::of(missing, format!("the event has no {name}"))
-            }
-            TokenKind::Number | TokenKind::Bool | TokenKind::Container => {
-                self.missing().unwrap_or_else(|| {
-                    let detail = format!("{name} is {}", self.show(bytes, token));
-                    Fault::of(RejectReason::InvalidAttribute, detail)
-                })
-            }
+    fn refuse_incomplete(&self, bytes: &[u8]) -> Result<(), Box<Fault>> {
+        let event = &self.parser.event;
+        let specversion = event.attribute(Attribute::Specversion);
+        if !is_supported(event, bytes, specversion) {
+            let detail = format!("specversion is {}", self.show(bytes, specversion));
+            return Err(Fault::of(RejectReason::UnsupportedSpecversion, detail));
         }
-    }
-
-    /// The first attribute that is not there: a fault that goes before one that is no text.
-    #[cold]
-    fn missing(&self) -> Option<Box<Fault>> {
         let required = [
             (Attribute::Id, "id", RejectReason::MissingId),
             (Attribute::Source, "source", RejectReason::MissingSource),
@@ -328,13 +299,21 @@ impl DecoderState {
             (Attribute::Subject, "subject", RejectReason::MissingSubject),
             (Attribute::Time, "time", RejectReason::MissingTime),
         ];
-        let is_missing = |attribute| {
-            let token = self.parser.event.attribute(attribute);
+        for (attribute, name, missing) in required {
+            let token = event.attribute(attribute);
             let is_empty = token.is_text() && token.start == token.end && attribute != Attribute::Time;
-            is_empty || matches!(token.kind, TokenKind::Absent | TokenKind::Null)
-        };
-        let (_, name, reason) = required.into_iter().find(|(attribute, ..)| is_missing(*attribute))?;
-        Some(Fault::of(reason, format!("the event has no {name}")))
+            if is_empty || is_absent(token) {
+                return Err(Fault::of(missing, format!("the event has no {name}")));
+            }
+        }
+        for (attribute, name, _) in required {
+            let token = event.attribute(attribute);
+            if !token.is_text() {
+                let detail = format!("{name} is {}", self.show(bytes, token));
+                return Err(Fault::of(RejectReason::InvalidAttribute, detail));
+            }
+        }
+        Ok(())
     }
 
     #[inline]
@@ -451,6 +430,18 @@ pub(crate) fn number_fault(error: DecimalError) -> String {
         DecimalError::TooPrecise(places) => format!("with more than {places} decimal places"),
         DecimalError::OutOfRange => "too large".to_owned(),
     }
+}
+
+/// Is it the version of an event that can be read?
+#[inline]
+fn is_supported(event: &ParsedEvent, bytes: &[u8], specversion: Token) -> bool {
+    specversion.is_text() && event.bytes(bytes, specversion) == SPECVERSION.as_bytes()
+}
+
+/// Is an attribute not there? One that is null is not.
+#[inline]
+const fn is_absent(token: Token) -> bool {
+    matches!(token.kind, TokenKind::Absent | TokenKind::Null)
 }
 
 /// Nothing but printable ASCII, and not too long?

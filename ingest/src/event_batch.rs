@@ -32,6 +32,26 @@ pub struct Span {
     pub line: u32,
 }
 
+/// The id of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventId {
+    /// A lower-case UUID.
+    Uuid([u8; 16]),
+    /// Any other text.
+    Text(TextRange),
+}
+
+/// An event in the bytes of its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventText {
+    /// All of it.
+    pub span: Span,
+    /// Its id.
+    pub id: EventId,
+    /// Its account.
+    pub subject: TextRange,
+}
+
 /// Where the bytes of a batch came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BatchOrigin {
@@ -41,7 +61,7 @@ pub struct BatchOrigin {
     pub input: u32,
     /// Offset of the first byte in the (decompressed) input.
     pub offset: u64,
-    /// Line of the first byte, from 1.
+    /// Line of the first byte, from 1; without the lines decoders count until [`LineCount`] adds them.
     pub line: u64,
 }
 
@@ -54,6 +74,8 @@ pub struct EventBatch {
     pub decoder: usize,
     /// Input bytes, followed by padding.
     pub bytes: Vec<u8>,
+    /// Line ends in the bytes, where the reader left them to the decoder to count.
+    pub(crate) line_ends: u32,
     /// Texts that are not verbatim in the input.
     pub(crate) unescaped: Vec<u8>,
     /// The events, one element of each column per event.
@@ -72,15 +94,11 @@ pub struct EventBatch {
 #[derive(Debug, Default)]
 pub struct EventColumns {
     /// The event's bytes.
-    pub span: Vec<Span>,
+    pub text: Vec<EventText>,
     /// Hash of `(source, id)`, keyed.
     pub identity: Vec<u128>,
     /// Hash of everything else, keyed.
     pub content: Vec<u64>,
-    /// The id, where it is a lower-case UUID; else zeros.
-    pub uuid: Vec<[u8; 16]>,
-    /// The id, where it is no lower-case UUID.
-    pub id_text: Vec<Option<TextRange>>,
     /// Event time, in microseconds since 1970 UTC.
     pub time: Vec<i64>,
     /// Source, as the decoder's number.
@@ -89,8 +107,6 @@ pub struct EventColumns {
     pub event_type: Vec<u32>,
     /// Account, as a position in the account directory, or [`UNKNOWN_ACCOUNT`].
     pub account: Vec<u32>,
-    /// Account, as text.
-    pub subject: Vec<TextRange>,
     /// Is there a meter for the type?
     pub metered: Vec<bool>,
     /// End of the event's usages in the usage columns; they start where the previous event's end.
@@ -171,6 +187,7 @@ impl EventBatch {
 
     /// Empties the batch and keeps its buffers. The input bytes stay until others are read over them.
     pub fn clear(&mut self) {
+        self.line_ends = 0;
         self.unescaped.clear();
         self.rejects.clear();
         self.received = 0;
@@ -182,13 +199,13 @@ impl EventBatch {
     /// Number of events.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.events.span.len()
+        self.events.text.len()
     }
 
     /// Are there no events?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.events.span.is_empty()
+        self.events.text.is_empty()
     }
 
     /// The usages of an event, as a range of the usage columns.
@@ -202,9 +219,10 @@ impl EventBatch {
     /// The id of an event, as text.
     #[must_use]
     pub fn event_id(&self, event: usize) -> String {
-        match self.events.id_text.get(event).copied().flatten() {
-            Some(range) => self.text(range).to_owned(),
-            None => self.events.uuid.get(event).map_or_else(String::new, uuid_text),
+        match self.events.text.get(event).map(|text| text.id) {
+            Some(EventId::Uuid(uuid)) => uuid_text(&uuid),
+            Some(EventId::Text(range)) => self.text(range).to_owned(),
+            None => String::new(),
         }
     }
 
@@ -223,18 +241,33 @@ impl EventBatch {
     }
 }
 
+/// Lines of an input that decoders counted; they split lines anyhow, so that the reader need not.
+#[derive(Debug, Default)]
+pub struct LineCount {
+    input: u32,
+    lines: u64,
+}
+
+impl LineCount {
+    /// Completes the line a decoded batch begins on. Batches come in the order of their sequence.
+    pub fn place(&mut self, batch: &mut EventBatch) {
+        if batch.origin.input != self.input {
+            *self = Self { input: batch.origin.input, lines: 0 };
+        }
+        batch.origin.line += self.lines;
+        self.lines += u64::from(batch.line_ends);
+    }
+}
+
 impl EventColumns {
     fn clear(&mut self) {
-        self.span.clear();
+        self.text.clear();
         self.identity.clear();
         self.content.clear();
-        self.uuid.clear();
-        self.id_text.clear();
         self.time.clear();
         self.source.clear();
         self.event_type.clear();
         self.account.clear();
-        self.subject.clear();
         self.metered.clear();
         self.usages_end.clear();
     }

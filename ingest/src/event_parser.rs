@@ -130,7 +130,8 @@ impl ParsedEvent {
     #[inline]
     fn add_text(&mut self, bytes: &[u8], start: usize, end: usize, key: &KeyNode) {
         if key.is_content {
-            self.content = self.content.wrapping_add(leaf_at(key.seed, ValueKind::Text, bytes, start, end));
+            let content = leaf_at(key.seed, ValueKind::Text, bytes, start, end);
+            self.content = self.content.wrapping_add(content);
         }
         self.put(key.place, token(TokenKind::Text, start, end));
     }
@@ -251,10 +252,11 @@ impl EventParser {
             return Err(not_an_object(bytes, at));
         }
         at += 1;
-        let mut node = ROOT;
+        // Of the key that was read last: its node, and the first of the keys that may follow it.
+        let (mut node, mut first_next) = (ROOT, self.tree.first_after(ROOT));
         let mut keys = 0;
         loop {
-            let (found, key, mut value) = match self.tree.find(bytes, at, node) {
+            let (found, key, mut value) = match self.tree.find(bytes, at, first_next) {
                 Some(found) => found,
                 None => match self.tree.next(plan, bytes, at, node)? {
                     Next::Key(found, value) => match self.tree.get(found) {
@@ -267,6 +269,7 @@ impl EventParser {
                             self.add_empty_object(node);
                         }
                         (node, at) = (outer, after);
+                        first_next = self.tree.first_after(node);
                         continue;
                     }
                 },
@@ -275,7 +278,7 @@ impl EventParser {
             if keys > EVENT_KEYS_MAX {
                 return Err(too_many_keys(skip_space(bytes, value)));
             }
-            node = found;
+            (node, first_next) = (found, key.next);
             let mut first = byte_at(bytes, value);
             if first <= b' ' {
                 // The key was met before without a space after its colon.
@@ -297,6 +300,7 @@ impl EventParser {
                     return Err(too_deep(value));
                 }
                 (node, at) = (self.tree.inside(node), value + 1);
+                first_next = self.tree.first_after(node);
             } else if let Some(end) = self.event.read_short_number(bytes, value, key) {
                 at = end;
             } else {

@@ -8,24 +8,22 @@ pub struct Interner {
     seed: u64,
     /// Open addressing; the number of slots is a power of two, at least twice that of texts.
     slots: Vec<Slot>,
-    /// The first bytes of each text: all that decides about a text of up to sixteen bytes.
-    heads: Vec<TextHead>,
     /// Where each text is.
     places: Vec<(usize, usize)>,
     text: Vec<u8>,
 }
 
-/// The high half of a text's hash above its number: small, so that the slots of many texts stay in the
-/// processor's caches.
-type Slot = u64;
-
-/// The first bytes of a text, within one cache line.
+/// The number of a text and its first bytes, which are all that decides about one of up to sixteen bytes:
+/// within one cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(32))]
-struct TextHead(Head);
+struct Slot {
+    head: Head,
+    number: u32,
+}
 
 /// Not a slot of any text.
-const FREE: Slot = Slot::MAX;
+const FREE: Slot = Slot { head: Head::NONE, number: NO_NUMBER };
 
 /// No text has this number.
 const NO_NUMBER: u32 = u32::MAX;
@@ -60,7 +58,7 @@ impl Interner {
     /// An empty set. A secret seed keeps senders from choosing texts that collide.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, slots: vec![FREE; 64], heads: Vec::new(), places: Vec::new(), text: Vec::new() }
+        Self { seed, slots: vec![FREE; 64], places: Vec::new(), text: Vec::new() }
     }
 
     /// Number of texts.
@@ -106,13 +104,7 @@ impl Interner {
     /// Loads the slot where the text would be; the load does not wait for others.
     #[inline]
     pub(crate) fn touch(&self, aim: Aim) -> u32 {
-        self.slots.get(self.home(aim.hash)).map_or(NO_NUMBER, |slot| number_of(*slot))
-    }
-
-    /// Loads the first bytes of the text with a number that [`Interner::touch`] gave.
-    #[inline]
-    pub(crate) fn touch_text(&self, number: u32) -> usize {
-        self.heads.get(number as usize).map_or(0, |head| head.0.length)
+        self.slots.get(self.home(aim.hash)).map_or(NO_NUMBER, |slot| slot.number)
     }
 
     /// The number of the text that was aimed at, if it has one.
@@ -146,15 +138,13 @@ impl Interner {
         let mut position = self.home(hash);
         loop {
             let Some(slot) = self.slots.get(position) else { return Err(position) };
-            if *slot == FREE {
-                return Err(position);
-            }
-            let number = number_of(*slot);
-            if (slot ^ hash) >> 32 == 0
-                && self.heads.get(number as usize).is_some_and(|other| other.0 == head)
-                && (head.is_whole() || self.text(number) == bytes.get(start..start + head.length))
+            if slot.head == head
+                && (head.is_whole() || self.text(slot.number) == bytes.get(start..start + head.length))
             {
-                return Ok(number);
+                return Ok(slot.number);
+            }
+            if slot.number == NO_NUMBER {
+                return Err(position);
             }
             position = (position + 1) & (self.slots.len() - 1);
         }
@@ -166,9 +156,8 @@ impl Interner {
         let start = self.text.len();
         self.text.extend_from_slice(text);
         self.places.push((start, self.text.len()));
-        self.heads.push(TextHead(aim.head));
         if let Some(free) = self.slots.get_mut(slot) {
-            *free = slot_of(aim.hash, number);
+            *free = Slot { head: aim.head, number };
         }
         if self.places.len() * 2 > self.slots.len() {
             self.grow();
@@ -177,29 +166,18 @@ impl Interner {
     }
 
     fn grow(&mut self) {
-        self.slots = vec![FREE; self.slots.len() * 2];
-        for (number, (head, (start, _))) in (0..).zip(self.heads.iter().zip(&self.places)) {
-            let hash = head.0.hash(self.seed, &self.text, *start);
-            let mut position = self.home(hash);
-            while self.slots.get(position).is_some_and(|other| *other != FREE) {
+        let slots = vec![FREE; self.slots.len() * 2];
+        for slot in std::mem::replace(&mut self.slots, slots) {
+            let Some((start, _)) = self.places.get(slot.number as usize) else { continue };
+            let mut position = self.home(slot.head.hash(self.seed, &self.text, *start));
+            while self.slots.get(position).is_some_and(|other| other.number != NO_NUMBER) {
                 position = (position + 1) & (self.slots.len() - 1);
             }
             if let Some(free) = self.slots.get_mut(position) {
-                *free = slot_of(hash, number);
+                *free = slot;
             }
         }
     }
-}
-
-#[inline]
-const fn slot_of(hash: u64, number: u32) -> Slot {
-    (hash >> 32 << 32) | number as u64
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the low half")]
-#[inline]
-const fn number_of(slot: Slot) -> u32 {
-    slot as u32
 }
 
 #[cfg(test)]

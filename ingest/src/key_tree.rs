@@ -73,7 +73,7 @@ pub(crate) struct KeyNode {
     /// Position in the tree of property paths, or [`NO_PATH`].
     path: u16,
     /// First of the keys met after this one.
-    next: u32,
+    pub(crate) next: u32,
     /// Another key met after the same one.
     sibling: u32,
 }
@@ -189,12 +189,17 @@ impl KeyTree {
         self.nodes.get(node as usize)
     }
 
-    /// The key that was met after `node` before and whose bytes are at `at`, and where its value
-    /// begins.
+    /// First of the keys met after a node.
     #[inline]
-    pub(crate) fn find(&self, bytes: &[u8], at: usize, node: u32) -> Option<(u32, &KeyNode, usize)> {
+    pub(crate) fn first_after(&self, node: u32) -> u32 {
+        self.get(node).map_or(NONE, |node| node.next)
+    }
+
+    /// The key whose bytes are at `at`, of `first` and its siblings, and where its value begins.
+    #[inline]
+    pub(crate) fn find(&self, bytes: &[u8], at: usize, first: u32) -> Option<(u32, &KeyNode, usize)> {
         let block = u8x16::new(*block_at(bytes, at)?);
-        let mut candidate = self.nodes.get(node as usize)?.next;
+        let mut candidate = first;
         loop {
             let key = self.nodes.get(candidate as usize)?;
             if key.literal.begins(block) {

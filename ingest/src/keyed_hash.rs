@@ -93,19 +93,21 @@ pub(crate) const fn fold(left: u64, right: u64) -> u64 {
 /// length are all of a text of up to sixteen bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
-    block: u128,
+    block: [u64; 2],
     pub(crate) length: usize,
 }
 
 /// The sixteen bytes at a place, as far as there are so many before `end`; zeros beyond.
+#[expect(clippy::cast_possible_truncation, reason = "the two halves of a block")]
 #[inline]
-fn block(bytes: &[u8], at: usize, end: usize) -> u128 {
+fn block(bytes: &[u8], at: usize, end: usize) -> [u64; 2] {
     let length = end.wrapping_sub(at);
     let whole = match block_at(bytes, at) {
         Some(chunk) => u128::from_le_bytes(*chunk),
         None => unpadded_block(bytes, at),
     };
-    whole & BYTES.get(length).copied().unwrap_or(u128::MAX)
+    let block = whole & BYTES.get(length).copied().unwrap_or(u128::MAX);
+    [block as u64, (block >> 64) as u64]
 }
 
 /// Masks of the first bytes of a block, by their number.
@@ -132,10 +134,9 @@ fn unpadded_block(bytes: &[u8], at: usize) -> u128 {
 }
 
 /// Mixes a block into a state. The state is secret, so nobody can choose a block that erases it.
-#[expect(clippy::cast_possible_truncation, reason = "the two halves of a block")]
 #[inline]
-const fn absorb(state: u64, block: u128) -> u64 {
-    fold(block as u64 ^ state, (block >> 64) as u64 ^ state.rotate_left(32) ^ MIX[0])
+const fn absorb(state: u64, [low, high]: [u64; 2]) -> u64 {
+    fold(low ^ state, high ^ state.rotate_left(32) ^ MIX[0])
 }
 
 /// Mixes the bytes between two places into a state.
@@ -145,6 +146,9 @@ fn absorb_blocks(state: u64, bytes: &[u8], start: usize, end: usize) -> u64 {
 }
 
 impl Head {
+    /// The head of no text: none is so long.
+    pub(crate) const NONE: Self = Self { block: [0; 2], length: usize::MAX };
+
     /// The text between two places. Fastest where sixteen more bytes follow in the buffer.
     #[inline]
     pub(crate) fn of(bytes: &[u8], start: usize, end: usize) -> Self {
@@ -196,10 +200,22 @@ pub(crate) fn leaf(seed: u64, kind: ValueKind, canonical: &[u8]) -> u64 {
     leaf_at(seed, kind, canonical, 0, canonical.len())
 }
 
+/// The same for eight bytes.
+#[inline]
+pub(crate) const fn leaf_of_word(seed: u64, kind: ValueKind, word: u64) -> u64 {
+    let head = Head { block: [word, 0], length: 8 };
+    absorb(kind_seed(seed, kind), head.block).wrapping_add(head.seal())
+}
+
 /// The same for a value that lies in a larger buffer.
 #[inline]
 pub(crate) fn leaf_at(seed: u64, kind: ValueKind, bytes: &[u8], start: usize, end: usize) -> u64 {
-    Head::of(bytes, start, end).hash(seed.wrapping_add((kind as u64) << 56), bytes, start)
+    Head::of(bytes, start, end).hash(kind_seed(seed, kind), bytes, start)
+}
+
+#[inline]
+const fn kind_seed(seed: u64, kind: ValueKind) -> u64 {
+    seed.wrapping_add((kind as u64) << 56)
 }
 
 #[cfg(test)]

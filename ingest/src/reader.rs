@@ -257,8 +257,10 @@ impl OpenInput {
         batch.bytes.truncate(end);
         self.offset += end as u64;
         self.line += match self.format {
+            // Decoders count them.
+            Format::Lines => 0,
             Format::Rows(_) => line_ends(&batch.bytes),
-            Format::Lines | Format::Values(_) => newlines(&batch.bytes),
+            Format::Values(_) => newlines(&batch.bytes),
         };
         pad(&mut batch.bytes);
     }
@@ -317,6 +319,7 @@ fn newlines(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event_batch::LineCount;
     use std::io::Write;
 
     /// Reads a file with batches that come round, as a run does; what each batch holds.
@@ -332,6 +335,7 @@ mod tests {
         let plan = Arc::new(MeteringPlan::new(&[]));
         let mut reader = Reader::new(vec![input], Vec::new(), plan, Arc::default());
         let mut batches = [EventBatch::new(0), EventBatch::new(0), EventBatch::new(0)];
+        let mut lines = LineCount::default();
         let mut read = Vec::new();
         for turn in 0.. {
             let batch = &mut batches[turn % 3];
@@ -341,7 +345,11 @@ mod tests {
             }
             let (content, padding) = batch.bytes.split_at(batch.bytes.len() - PADDING);
             assert_eq!(padding, [0; PADDING]);
-            read.push((content.to_vec(), batch.origin.clone(), batch.rejects.len()));
+            let content = content.to_vec();
+            // As a decoder does.
+            batch.line_ends = u32::try_from(newlines(&content)).unwrap();
+            lines.place(batch);
+            read.push((content, batch.origin.clone(), batch.rejects.len()));
         }
         read
     }

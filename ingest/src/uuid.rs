@@ -3,8 +3,8 @@
 //! Only that text becomes 16 bytes, so bytes and text stand for each other; any other form of a UUID
 //! is an id like any other.
 
-/// A one in every byte.
-const ONES: u64 = u64::MAX / 0xff;
+use wide::bytemuck::cast;
+use wide::{u8x16, u16x8};
 
 /// The bytes of a canonical UUID.
 #[inline]
@@ -14,37 +14,30 @@ pub(crate) fn parse_uuid(text: &[u8]) -> Option<[u8; 16]> {
     let four = |at: usize| text.get(at..).and_then(<[u8]>::first_chunk).map(|four| u32::from_le_bytes(*four));
     let eight =
         |first: usize, second: usize| Some(u64::from(four(first)?) | (u64::from(four(second)?) << 32));
-    let digits = [eight(0, 4)?, eight(9, 14)?, eight(19, 24)?, eight(28, 32)?];
-    let values = digits.map(hex_values);
-    let is_digits = digits.iter().zip(values).all(|(digits, values)| hex_digits(values) == *digits);
-    let too_large = values.iter().fold(0, |bits, values| bits | values) & (ONES * 0xf0);
-    if !is_digits || too_large != 0 || dashes != *b"----" {
+    let digits = [[eight(0, 4)?, eight(9, 14)?], [eight(19, 24)?, eight(28, 32)?]];
+    let [first, second] = digits.map(|digits| hex_values(cast(digits)));
+    let largest = first.max(second);
+    if !largest.simd_eq(largest.min(u8x16::splat(0x0f))).all() || dashes != *b"----" {
         return None;
     }
-    let [a, b, c, d] = values.map(|values| u128::from(pack(values)));
-    Some((a | (b << 32) | (c << 64) | (d << 96)).to_le_bytes())
+    Some(u8x16::narrow_i16x8(cast(pairs(first)), cast(pairs(second))).to_array())
 }
 
-/// Values of eight hexadecimal digits; nonsense for other bytes.
+/// Values of hexadecimal digits in lower case; 16 and more for other bytes.
 #[inline]
-const fn hex_values(digits: u64) -> u64 {
-    (digits & (ONES * 0x0f)) + ((digits >> 6) & ONES) * 9
+fn hex_values(digits: u8x16) -> u8x16 {
+    // Digits become the ten largest bytes, so that of all bytes only they are from 0xf0 on, less 6. Letters
+    // become the six smallest, so that only they are below 16, plus 10.
+    let decimal = (digits + u8x16::splat(0xff - b'9')).saturating_sub(u8x16::splat(6)) - u8x16::splat(0xf0);
+    let letter = (digits - u8x16::splat(b'a')).saturating_add(u8x16::splat(10));
+    decimal.min(letter)
 }
 
-/// The lower-case digits of eight values. Wrapping, as nonsense may come in.
+/// Pairs of values below 16 as numbers, the first of a pair the higher half.
 #[inline]
-const fn hex_digits(values: u64) -> u64 {
-    let is_letter = (values.wrapping_add(ONES * 6) >> 4) & ONES;
-    values.wrapping_add(ONES * 0x30).wrapping_add(is_letter.wrapping_mul(0x27))
-}
-
-/// Four bytes of eight values below 16, the first the higher half of its byte.
-#[expect(clippy::cast_possible_truncation, reason = "the values are in the low half")]
-#[inline]
-const fn pack(values: u64) -> u32 {
-    let pairs = ((values << 4) | (values >> 8)) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs | (pairs >> 8)) & 0x0000_ffff_0000_ffff;
-    (fours | (fours >> 16)) as u32
+fn pairs(values: u8x16) -> u16x8 {
+    let pairs: u16x8 = cast(values);
+    ((pairs << 4) | (pairs >> 8)) & u16x8::splat(0xff)
 }
 
 /// The canonical text of a UUID.

@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::number_text::{plain_integer, scan};
+use crate::number_text::{plain_number, scan};
 
 /// Longest run of digits accepted in one number, before or after the point, exponent excluded.
 pub const NUMBER_DIGITS_MAX: usize = 64;
@@ -46,10 +46,22 @@ pub enum DecimalError {
 }
 
 /// `10^exponent` for exponents 0 to 38.
+#[inline]
 #[must_use]
-pub const fn power_of_ten(exponent: u8) -> Option<i128> {
-    10i128.checked_pow(exponent as u32)
+pub fn power_of_ten(exponent: u8) -> Option<i128> {
+    POWERS_OF_TEN.get(usize::from(exponent)).copied()
 }
+
+#[expect(clippy::indexing_slicing, reason = "checked when it is compiled")]
+static POWERS_OF_TEN: [i128; DECIMAL_DIGITS_MAX as usize + 1] = {
+    let mut powers = [1; DECIMAL_DIGITS_MAX as usize + 1];
+    let mut exponent = 1;
+    while exponent < powers.len() {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+};
 
 impl Decimal {
     /// Zero.
@@ -96,9 +108,11 @@ impl Decimal {
     /// [`DecimalError`] when the text is no number, has more than `scale` decimal places, or is
     /// too large.
     pub fn parse_scaled(text: &[u8], scale: u8) -> Result<i128, DecimalError> {
-        if let Some(value) = plain_integer(text) {
-            let factor = power_of_ten(scale).ok_or(DecimalError::OutOfRange)?;
-            return i128::from(value).checked_mul(factor).ok_or(DecimalError::OutOfRange);
+        if let Some((digits, places)) = plain_number(text)
+            && let Some(factor) = scale.checked_sub(places).and_then(power_of_ten)
+            && let Ok(factor) = u64::try_from(factor)
+        {
+            return Ok(i128::from(digits) * i128::from(factor));
         }
         let parts = scan(text)?;
         if parts.digits == Some(0) {
@@ -393,6 +407,12 @@ mod tests {
             let number = Decimal::new(i128::from(mantissa), scale);
             let text = number.to_string();
             prop_assert_eq!(Decimal::parse_scaled(text.as_bytes(), 12), number.to_scaled(12));
+        }
+
+        #[test]
+        fn short_numbers_are_read_as_all_are(text in "-?[0-9]{0,12}(\\.[0-9]{0,9}){0,2}", scale in 0u8..=12) {
+            let number = Decimal::parse(text.as_bytes()).and_then(|number| number.to_scaled(scale));
+            prop_assert_eq!(Decimal::parse_scaled(text.as_bytes(), scale), number);
         }
 
         #[test]

@@ -82,20 +82,32 @@ fn scan_exponent(text: &[u8]) -> Result<i64, DecimalError> {
     Ok(if negative { -value } else { value })
 }
 
-/// Up to 18 digits and nothing else: what almost every quantity on the hot path is.
-pub(crate) fn plain_integer(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 18 {
+/// Digits with or without a point among them, in up to 18 bytes: what almost every quantity on the hot path
+/// is. The digits as one integer, and how many of them follow the point.
+pub(crate) fn plain_number(text: &[u8]) -> Option<(u64, u8)> {
+    if text.len() > 18 {
         return None;
     }
-    let mut value = 0u64;
-    for byte in text {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
+    let (whole, rest) = read_digits(0, text);
+    match rest {
+        _ if rest.len() == text.len() => None,
+        [] => Some((whole, 0)),
+        [b'.', fraction @ ..] if !fraction.is_empty() => {
+            let (digits, rest) = read_digits(whole, fraction);
+            let places = u8::try_from(fraction.len()).ok()?;
+            rest.is_empty().then_some((digits, places))
         }
-        value = value * 10 + u64::from(digit);
+        _ => None,
     }
-    Some(value)
+}
+
+/// Appends the digits at the beginning of a text to those of a number; what follows them.
+fn read_digits(mut number: u64, mut text: &[u8]) -> (u64, &[u8]) {
+    while let [digit @ b'0'..=b'9', rest @ ..] = text {
+        number = number * 10 + u64::from(digit - b'0');
+        text = rest;
+    }
+    (number, text)
 }
 
 /// Is there a minus sign, and what follows the sign.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use ingest::decoder::Decoder;
-use ingest::event_batch::{EventBatch, NO_VALUE, Reject};
+use ingest::event_batch::{EventBatch, EventText, LineCount, NO_VALUE, Reject};
 use ingest::input::{Input, InputError};
 use ingest::interner::Interner;
 use ingest::keyed_hash::HashKey;
@@ -100,10 +100,12 @@ pub(crate) fn decode(
         .collect();
     let mut batch = EventBatch::new(plan.dimensions().len());
     let mut records = Vec::new();
+    let mut lines = LineCount::default();
     let mut next = 0;
     while let Some(layout) = reader.next(&mut batch)? {
         let (decoder, texts) = &mut decoders[next];
         decoder.decode(&mut batch, &layout);
+        lines.place(&mut batch);
         texts.learn(&batch);
         let from = records.len();
         records.extend((0..batch.len()).map(|event| accepted(&batch, event, texts)));
@@ -143,7 +145,7 @@ fn accepted(batch: &EventBatch, event: usize, texts: &Texts) -> Record {
             })
             .collect(),
     };
-    let span = columns.span[event];
+    let EventText { span, subject, .. } = columns.text[event];
     Record {
         input: batch.origin.input,
         offset: batch.origin.offset + u64::from(span.start),
@@ -153,7 +155,7 @@ fn accepted(batch: &EventBatch, event: usize, texts: &Texts) -> Record {
             source: texts.sources[columns.source[event] as usize].clone(),
             id: batch.event_id(event),
             event_type: texts.event_types[columns.event_type[event] as usize].clone(),
-            subject: batch.text(columns.subject[event]).to_owned(),
+            subject: batch.text(subject).to_owned(),
             time: columns.time[event],
             identity: columns.identity[event],
             content: columns.content[event],
