@@ -271,7 +271,7 @@ impl Tables {
     fn create(plan: &RunPlan, output: &Output) -> Result<Self, AggregateError> {
         let names = plan.inputs.iter().map(|input| input.name.clone()).collect();
         Ok(Self {
-            rated_usage: RatedUsageTable::create(output, Arc::clone(&plan.catalog))?,
+            rated_usage: RatedUsageTable::create(output, &plan.catalog)?,
             quarantine: QuarantineTable::create(output, names)?,
             texts: Texts::default(),
         })

@@ -31,6 +31,7 @@ pub mod quarantine_table;
 pub mod rated_usage_table;
 pub mod running_totals;
 mod service_days;
+mod text_list;
 
 /// What Parquet files say of their writer.
 pub(crate) const CREATED_BY: &str = concat!("tallybook ", env!("CARGO_PKG_VERSION"));

@@ -2,7 +2,6 @@
 
 use std::hash::Hash;
 use std::path::Path;
-use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ingest::event_batch::{EventId, NewTexts};
@@ -25,6 +24,7 @@ use crate::parquet_columns::{
     DecimalColumn, FileSchema, LongColumn, ParquetFile, PlainColumn, RepeatingColumn, RowGroup, TextColumn,
     UuidColumn, parquet_error,
 };
+use crate::text_list::TextList;
 
 /// Rows of a row group.
 pub const ROW_GROUP_ROWS: u64 = 1 << 20;
@@ -60,18 +60,19 @@ struct MeterColumn {
 
 /// The texts that numbers stand for.
 struct Texts {
-    sources: Vec<Box<str>>,
-    dimensions: Vec<Vec<Box<str>>>,
-    catalog: Arc<Catalog>,
-    lines: Vec<LineTexts>,
-    /// Per contract, its first line.
-    contracts: Vec<u32>,
+    sources: TextList,
+    dimensions: Vec<TextList>,
+    meters: TextList,
+    accounts: TextList,
     currencies: Vec<Currency>,
+    entities: TextList,
+    contracts: TextList,
+    contract_lines: TextList,
+    lines: Vec<LineTexts>,
+    books: TextList,
     /// Per price book version, its price book among the distinct ones.
     version_book: Vec<u32>,
     version_number: Vec<i32>,
-    /// Per price book, its first version.
-    books: Vec<u32>,
 }
 
 /// The texts of a contract line, by number: together, as every row asks for all of them.
@@ -104,57 +105,56 @@ struct Columns {
     dimensions: Vec<TextColumn>,
 }
 
-/// Numbers the distinct values of a sequence, in order of first appearance; and where each appears first.
-fn number_distinct<T: Eq + Hash>(values: impl Iterator<Item = T>) -> (Vec<u32>, Vec<u32>) {
+/// Numbers the distinct values of a sequence, in order of first appearance.
+fn number_distinct<T: Copy + Eq + Hash, D: FromIterator<T>>(
+    values: impl Iterator<Item = T>,
+) -> (Vec<u32>, D) {
     let mut known: HashMap<T, u32> = HashMap::new();
-    let mut first = Vec::new();
-    let numbers = (0..).zip(values).map(|(position, value)| {
-        let next = u32::try_from(first.len()).unwrap_or(u32::MAX);
+    let mut distinct = Vec::new();
+    let numbers = values.map(|value| {
+        let next = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
         *known.entry(value).or_insert_with(|| {
-            first.push(position);
+            distinct.push(value);
             next
         })
     });
-    (numbers.collect(), first)
+    (numbers.collect(), distinct.into_iter().collect())
 }
 
 impl Texts {
-    fn new(catalog: Arc<Catalog>) -> Self {
-        let lines = catalog.lines();
+    fn new(catalog: &Catalog) -> Self {
+        let (lines, versions) = (catalog.lines(), catalog.price_book_versions());
         let (line_contract, contracts) = number_distinct(lines.iter().map(|line| line.contract.as_str()));
-        let (line_currency, currency_lines) = number_distinct(lines.iter().map(|line| line.currency));
-        let currency = |line: &u32| lines.get(*line as usize).map(|line| line.currency);
-        let currencies = currency_lines.iter().filter_map(currency).collect();
+        let (line_currency, currencies) = number_distinct(lines.iter().map(|line| line.currency));
+        let (version_book, books) =
+            number_distinct(versions.iter().map(|version| version.price_book.as_str()));
         let numbers = line_contract.iter().zip(&line_currency).zip(lines);
-        let lines = numbers.map(|((contract, currency), line)| LineTexts {
+        let line_texts = numbers.map(|((contract, currency), line)| LineTexts {
             contract: *contract,
             currency: *currency,
             entity: line.legal_entity,
         });
-        let lines = lines.collect();
-        let versions = catalog.price_book_versions();
-        let (version_book, books) =
-            number_distinct(versions.iter().map(|version| version.price_book.as_str()));
+        let number = |version: u32| i32::try_from(version).unwrap_or(i32::MAX);
         Self {
-            sources: Vec::new(),
-            dimensions: vec![Vec::new(); catalog.dimensions().len()],
-            version_number: versions
-                .iter()
-                .map(|version| i32::try_from(version.version).unwrap_or(i32::MAX))
-                .collect(),
-            lines,
-            contracts,
+            sources: TextList::default(),
+            dimensions: catalog.dimensions().iter().map(|_| TextList::default()).collect(),
+            meters: catalog.meters().iter().map(|meter| meter.id.as_str()).collect(),
+            accounts: catalog.accounts().map(AccountId::as_str).collect(),
             currencies,
-            version_book,
+            entities: catalog.legal_entities().iter().map(|entity| entity.id.as_str()).collect(),
+            contracts,
+            contract_lines: lines.iter().map(|line| line.id.as_str()).collect(),
+            lines: line_texts.collect(),
             books,
-            catalog,
+            version_book,
+            version_number: versions.iter().map(|version| number(version.version)).collect(),
         }
     }
 
     fn learn(&mut self, new: &NewTexts) {
-        self.sources.extend(new.sources.iter().cloned());
+        self.sources.extend(new.sources.iter().map(|text| &**text));
         for (texts, new) in self.dimensions.iter_mut().zip(&new.dimensions) {
-            texts.extend(new.iter().cloned());
+            texts.extend(new.iter().map(|text| &**text));
         }
     }
 }
@@ -164,7 +164,7 @@ impl RatedUsageTable {
     ///
     /// # Errors
     /// [`AggregateError`] when its file cannot be written.
-    pub fn create(output: &Output, catalog: Arc<Catalog>) -> std::result::Result<Self, AggregateError> {
+    pub fn create(output: &Output, catalog: &Catalog) -> std::result::Result<Self, AggregateError> {
         let name = "rated_usage/part-00000.parquet";
         let schema = FileSchema::new(&arrow_schema(catalog.dimensions()), &[]);
         let failed = |error| parquet_error(Path::new(name), error);
@@ -344,45 +344,25 @@ impl Columns {
     }
 
     fn finish(&mut self, texts: &Texts, to: &mut RowGroup<'_>) -> Result<()> {
-        fn text(texts: &[Box<str>], number: u32) -> &str {
-            texts.get(number as usize).map_or("", |text| text)
-        }
-        let first = |positions: &[u32], number: u32| positions.get(number as usize).copied();
-        let catalog = &texts.catalog;
-        let meter = |number: u32| catalog.meters().get(number as usize).map_or("", |meter| meter.id.as_str());
-        let entity = |number: u32| {
-            catalog.legal_entities().get(number as usize).map_or("", |entity| entity.id.as_str())
-        };
-        let line = |number: u32| catalog.lines().get(number as usize).map_or("", |line| line.id.as_str());
-        let account = |number: u32| catalog.account(number).map_or("", AccountId::as_str);
-        let contract = |number: u32| {
-            let line = first(&texts.contracts, number).and_then(|line| catalog.lines().get(line as usize));
-            line.map_or("", |line| line.contract.as_str())
-        };
-        let book = |number: u32| {
-            let version = first(&texts.books, number);
-            let version = version.and_then(|version| catalog.price_book_versions().get(version as usize));
-            version.map_or("", |version| version.price_book.as_str())
-        };
         let currency = |number: u32| texts.currencies.get(number as usize).map_or("", Currency::code);
-        self.source.finish(|number| text(&texts.sources, number), to)?;
+        self.source.finish(|number| texts.sources.get(number), to)?;
         self.event_id.finish(to)?;
         self.event_uuid.finish(to)?;
         self.event_time.finish(to)?;
-        self.meter.finish(meter, to)?;
-        self.account.finish(account, to)?;
+        self.meter.finish(|number| texts.meters.get(number), to)?;
+        self.account.finish(|number| texts.accounts.get(number), to)?;
         self.quantity.finish(to)?;
         self.amount.finish(to)?;
         self.currency.finish(currency, to)?;
-        self.legal_entity.finish(entity, to)?;
-        self.contract.finish(contract, to)?;
-        self.contract_line.finish(line, to)?;
-        self.price_book.finish(book, to)?;
+        self.legal_entity.finish(|number| texts.entities.get(number), to)?;
+        self.contract.finish(|number| texts.contracts.get(number), to)?;
+        self.contract_line.finish(|number| texts.contract_lines.get(number), to)?;
+        self.price_book.finish(|number| texts.books.get(number), to)?;
         self.price_book_version.finish(to)?;
         self.service_day.finish(to)?;
         self.billing_period_start.finish(to)?;
-        for (column, values) in self.dimensions.iter_mut().zip(&texts.dimensions) {
-            column.finish(|number| text(values, number), to)?;
+        for (column, texts) in self.dimensions.iter_mut().zip(&texts.dimensions) {
+            column.finish(|number| texts.get(number), to)?;
         }
         Ok(())
     }

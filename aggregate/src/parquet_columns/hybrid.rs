@@ -63,6 +63,12 @@ fn pack(values: &[u32], width: u8, out: &mut Vec<u8>) {
 fn pack_group(group: &[u32; GROUP], width: u8, out: &mut Vec<u8>) {
     let end = out.len() + usize::from(width);
     // Whole numbers are copied faster than parts of them; what is too much is cut off.
+    if width <= 8 {
+        let bits = group.iter().rev().fold(0u64, |bits, value| (bits << width) | u64::from(*value));
+        out.extend_from_slice(&bits.to_le_bytes());
+        out.truncate(end);
+        return;
+    }
     if width <= 16 {
         let bits = group.iter().rev().fold(0u128, |bits, value| (bits << width) | u128::from(*value));
         out.extend_from_slice(&bits.to_le_bytes());
