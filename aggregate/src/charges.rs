@@ -11,7 +11,7 @@ use schemas::timestamp::Timestamp;
 use crate::charge::{Charge, ChargeKey, Day, EventUsage, Fold, NO_DAY, Segment, add_event};
 
 /// Charges, and the days and segments they share out among them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Charges {
     pub(crate) all: Vec<Charge>,
     pub(crate) days: Vec<Day>,
@@ -38,7 +38,17 @@ enum DaySlot {
     New,
 }
 
+/// Charges there is room for from the beginning, at most. Room that is not used takes no memory, and what
+/// grows to a gigabyte in steps is copied at each.
+const ROOM: usize = 1 << 20;
+
 impl Charges {
+    /// No charges yet; there will be about as many as given.
+    pub(crate) fn new(expected: usize) -> Self {
+        let room = expected.min(ROOM);
+        Self { all: Vec::with_capacity(room), days: Vec::with_capacity(room), segments: Vec::new() }
+    }
+
     /// Opens a charge at the place of its first event; no usage yet.
     pub(crate) fn open(&mut self, key: ChargeKey, legal_entity: u32, place: Place) -> Option<u32> {
         let segment = self.segments.get(place.segment as usize)?;

@@ -136,7 +136,7 @@ impl RunningTotals {
             service_days: ServiceDays::new(&catalog),
             newest: vec![NO_CHARGE; slots],
             catalog,
-            charges: Charges::default(),
+            charges: Charges::new(slots),
             by_key: HashMap::default(),
             groups: HashMap::default(),
             group: Vec::new(),

@@ -14,11 +14,16 @@ use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
+use zstd::zstd_safe::CParameter;
 
 use super::file::{RowGroup, external};
 
 /// Compression level: beyond it the files get a little smaller and the writing a lot slower.
 const ZSTD_LEVEL: i32 = -3;
+
+/// Slots of the compressor's table, as a power of two: more find little more, and no longer fit the
+/// first cache.
+const HASH_LOG: u32 = 13;
 
 /// A chunk is stored as it is where compression takes off less than one part in this many.
 const WORTHWHILE: usize = 16;
@@ -69,9 +74,11 @@ fn write_page(
 impl Chunk {
     /// An empty chunk. With `may_compress` false its pages are stored as they are.
     pub(crate) fn new(descriptor: ColumnDescPtr, may_compress: bool) -> Result<Self> {
+        let mut compressor = Compressor::new(ZSTD_LEVEL).map_err(external)?;
+        compressor.set_parameter(CParameter::HashLog(HASH_LOG)).map_err(external)?;
         Ok(Self {
             descriptor,
-            compressor: Compressor::new(ZSTD_LEVEL).map_err(external)?,
+            compressor,
             may_compress,
             is_compressed: None,
             pages: Vec::new(),
