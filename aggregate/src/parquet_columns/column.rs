@@ -37,7 +37,7 @@ impl TextColumn {
             is_nullable,
             places: Vec::new(),
             dictionary: Vec::new(),
-            page: Vec::new(),
+            page: Vec::with_capacity(PAGE_ROWS),
             buffer: Vec::new(),
             nulls: 0,
         })
@@ -173,7 +173,7 @@ impl LongColumn {
             chunk: Chunk::new(descriptor, true)?,
             is_nullable,
             levels: Vec::new(),
-            page: Vec::new(),
+            page: Vec::with_capacity(PAGE_ROWS),
             buffer: Vec::new(),
             bounds: None,
         })

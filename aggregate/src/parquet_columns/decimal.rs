@@ -20,7 +20,7 @@ pub(crate) struct DecimalColumn {
 
 impl DecimalColumn {
     pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
-        Ok(Self { chunk: Chunk::new(descriptor, true)?, values: DecimalPage::default(), bounds: None })
+        Ok(Self { chunk: Chunk::new(descriptor, true)?, values: DecimalPage::new(), bounds: None })
     }
 
     #[inline]
@@ -55,7 +55,6 @@ const DECIMAL_DICTIONARY_MAX: usize = 1 << 14;
 const ROWS_PER_DISTINCT_VALUE: usize = 8;
 
 /// The decimals of a page, and the dictionary of its chunk.
-#[derive(Default)]
 pub(super) struct DecimalPage {
     pub(super) page: Vec<i128>,
     places: hashbrown::HashMap<i128, u32>,
@@ -67,6 +66,17 @@ pub(super) struct DecimalPage {
 }
 
 impl DecimalPage {
+    pub(super) fn new() -> Self {
+        Self {
+            page: Vec::with_capacity(PAGE_ROWS),
+            places: hashbrown::HashMap::new(),
+            dictionary: Vec::new(),
+            has_dictionary: None,
+            numbers: Vec::new(),
+            buffer: Vec::new(),
+        }
+    }
+
     /// Writes the page of so many values, absent ones counted; encoded levels come before them.
     pub(super) fn flush(&mut self, chunk: &mut Chunk, values: usize, levels: [&[u8]; 2]) -> Result<()> {
         self.buffer.clear();

@@ -9,29 +9,29 @@ use parquet::errors::Result;
 
 use super::plain::UUID_BYTES;
 
-/// Ids the filter is made for: those of a full row group. With fewer it is folded.
-const FILTER_IDS: u64 = 1 << 20;
-
 /// Share of the ids not there that a filter takes for being there.
 const FALSE_POSITIVES: f64 = 0.01;
 
 /// The index of the UUIDs of the chunk that is being filled.
 pub(super) struct IdIndex {
-    has_filter: bool,
-    filter: Option<Sbbf>,
-    bounds: Option<(u128, u128)>,
+    /// The ids, if they get a filter: it is made when their number is known.
+    ids: Option<Vec<[u8; UUID_BYTES]>>,
+    bounds: UuidBounds,
 }
+
+/// The least and the greatest UUID of a chunk.
+pub(super) type UuidBounds = Option<(u128, u128)>;
 
 impl IdIndex {
     /// An empty index.
     pub(super) const fn new(has_filter: bool) -> Self {
-        Self { has_filter, filter: None, bounds: None }
+        Self { ids: if has_filter { Some(Vec::new()) } else { None }, bounds: None }
     }
 
     /// Adds UUIDs that lie one after another.
-    pub(super) fn extend(&mut self, ids: &[u8]) -> Result<()> {
+    pub(super) fn extend(&mut self, ids: &[u8]) {
         let (ids, _) = ids.as_chunks::<UUID_BYTES>();
-        let Some(first) = ids.first() else { return Ok(()) };
+        let Some(first) = ids.first() else { return };
         let first = u128::from_be_bytes(*first);
         let bounds = self.bounds.unwrap_or((first, first));
         let bounds = ids
@@ -39,24 +39,20 @@ impl IdIndex {
             .map(|id| u128::from_be_bytes(*id))
             .fold(bounds, |(least, greatest), id| (least.min(id), greatest.max(id)));
         self.bounds = Some(bounds);
-        if self.has_filter {
-            let filter = match &mut self.filter {
-                Some(filter) => filter,
-                None => self.filter.insert(Sbbf::new_with_ndv_fpp(FILTER_IDS, FALSE_POSITIVES)?),
-            };
-            for id in ids {
-                filter.insert(id.as_slice());
-            }
+        if let Some(all) = &mut self.ids {
+            all.extend_from_slice(ids);
         }
-        Ok(())
     }
 
     /// Takes the index of a chunk; nothing where it has no ids.
-    pub(super) fn take(&mut self) -> (Option<(u128, u128)>, Option<Sbbf>) {
-        let filter = self.filter.take().map(|mut filter| {
-            filter.fold_to_target_fpp(FALSE_POSITIVES);
-            filter
-        });
-        (self.bounds.take(), filter)
+    pub(super) fn take(&mut self) -> Result<(UuidBounds, Option<Sbbf>)> {
+        let mut filter = None;
+        if let Some(ids) = self.ids.as_mut().filter(|ids| !ids.is_empty()) {
+            let filter = filter.insert(Sbbf::new_with_ndv_fpp(ids.len() as u64, FALSE_POSITIVES)?);
+            for id in ids.drain(..) {
+                filter.insert(id.as_slice());
+            }
+        }
+        Ok((self.bounds.take(), filter))
     }
 }

@@ -116,7 +116,7 @@ impl Member {
             is_integer: descriptor.physical_type() == Type::INT32,
             definition: (descriptor.max_def_level() > 1).then(Vec::new),
             chunk: Chunk::new(descriptor, true)?,
-            values: DecimalPage::default(),
+            values: DecimalPage::new(),
         })
     }
 

@@ -32,7 +32,7 @@ impl PlainPages {
         Ok(Self {
             chunk: Chunk::new(descriptor, may_compress)?,
             is_nullable,
-            levels: Vec::new(),
+            levels: Vec::with_capacity(PAGE_ROWS),
             page: Vec::new(),
             nulls: 0,
         })
@@ -94,13 +94,13 @@ impl UuidColumn {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.index.extend(&self.pages.page)?;
+        self.index.extend(&self.pages.page);
         self.pages.flush()
     }
 
     pub(crate) fn finish(&mut self, row_group: &mut RowGroup<'_>) -> Result<()> {
         self.flush()?;
-        let (bounds, filter) = self.index.take();
+        let (bounds, filter) = self.index.take()?;
         let statistics = |nulls| {
             let (least, greatest) = bounds.unzip();
             let id = |id: u128| FixedLenByteArray::from(id.to_be_bytes().to_vec());

@@ -106,7 +106,7 @@ impl<T: Number> RepeatingColumn<T> {
             chunk: Chunk::new(descriptor, true)?,
             dictionary: Vec::new(),
             last: None,
-            page: Vec::new(),
+            page: Vec::with_capacity(PAGE_ROWS),
             buffer: Vec::new(),
         })
     }
