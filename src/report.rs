@@ -107,6 +107,6 @@ impl RunReport {
             .map_err(std::io::Error::from)
             .and_then(|()| file.write_all(b"\n"));
         written.map_err(|error| AggregateError::Write { path: file.path().to_owned(), error })?;
-        file.finish().map(|_| ())
+        file.finish()
     }
 }

@@ -84,6 +84,6 @@ impl AccrualEvents {
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
     pub fn finish(self) -> Result<(), AggregateError> {
-        self.file.finish().map(|_| ())
+        self.file.finish()
     }
 }

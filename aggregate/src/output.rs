@@ -183,17 +183,14 @@ impl OutputFile {
         &self.shown
     }
 
-    /// Writes what is left and syncs the file; its size in bytes.
+    /// Writes what is left and syncs the file.
     ///
     /// # Errors
     /// [`AggregateError::Write`].
-    pub fn finish(self) -> Result<u64, AggregateError> {
+    pub fn finish(self) -> Result<(), AggregateError> {
         let path = self.shown;
-        let synced = self.writer.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| {
-            file.sync_all()?;
-            Ok(file.metadata()?.len())
-        });
-        synced.map_err(|error| write_error(&path, error))
+        let file = self.writer.into_inner().map_err(io::IntoInnerError::into_error);
+        file.and_then(|file| file.sync_all()).map_err(|error| write_error(&path, error))
     }
 }
 

@@ -113,9 +113,12 @@ impl ParquetFile {
             None,
         );
         let metadata = ParquetMetaData::new(metadata, row_groups);
-        let written = ParquetMetaDataWriter::new(&mut file, &metadata).finish();
+        // By way of memory: the writer has a buffer of its own, and ignores it when emptying that fails.
+        let mut footer = Vec::new();
+        let written = ParquetMetaDataWriter::new(&mut footer, &metadata).finish();
         written.map_err(|error| parquet_error(&path, error))?;
-        file.finish().map(|_| ())
+        file.write_all(&footer).map_err(|error| write_error(&path, error))?;
+        file.finish()
     }
 }
 
