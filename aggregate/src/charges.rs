@@ -78,6 +78,10 @@ impl Charges {
 
     /// The segment of a charge that holds a time, if it has usage in it.
     pub(crate) fn segment_at(&self, charge: u32, time: Timestamp) -> Option<u32> {
+        // What the newest segment holds is at hand in the charge.
+        if let Some(newest) = self.all.get(charge as usize).filter(|charge| charge.holds.contains(time)) {
+            return Some(newest.day.segment);
+        }
         let holds = |segment: &u32| {
             self.segments.get(*segment as usize).is_some_and(|segment| segment.holds.contains(time))
         };

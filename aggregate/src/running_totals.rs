@@ -288,14 +288,9 @@ impl RunningTotals {
             period_start: applicable.period_start,
             group: self.group(&numbers),
         };
-        let same = self.charges.all.get(newest as usize).filter(|charge| charge.key == key);
-        let known = if same.is_some() { Some(newest) } else { self.by_key.get(&key).copied() };
-        let newest_segment = same.filter(|charge| charge.holds.contains(usage.time));
-        let segment = match newest_segment.map(|charge| charge.day.segment) {
-            Some(segment) => Some(segment),
-            None => known.and_then(|charge| self.charges.segment_at(charge, usage.time)),
-        };
-        let segment = match segment {
+        let is_newest = self.charges.all.get(newest as usize).is_some_and(|charge| charge.key == key);
+        let known = if is_newest { Some(newest) } else { self.by_key.get(&key).copied() };
+        let segment = match known.and_then(|charge| self.charges.segment_at(charge, usage.time)) {
             Some(segment) => segment,
             None => self.new_segment(&catalog, key, applicable, rate, &numbers, values)?,
         };
