@@ -24,6 +24,7 @@ pub mod control_total_table;
 pub mod control_totals;
 pub mod decider;
 pub mod dimension_values;
+pub mod disk;
 pub mod error;
 pub mod output;
 mod parquet_columns;
