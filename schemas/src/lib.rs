@@ -9,6 +9,7 @@
 //! | [`usage_event`] | JSON in |
 //! | [`meter`], [`price_book`], [`contract`], [`legal_entity`], [`csv_mapping`] | catalog documents |
 //! | [`rated_usage`], [`accrual`], [`quarantine`], [`control_total`] | tables out |
+//! | [`epoch`] | document of the ledger |
 
 pub mod accrual;
 mod columns;
@@ -19,6 +20,7 @@ pub mod currency;
 pub mod date;
 pub mod decimal;
 pub mod effective_time;
+pub mod epoch;
 pub mod id;
 pub mod legal_entity;
 pub mod meter;

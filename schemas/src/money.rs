@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::currency::Currency;
@@ -19,7 +20,7 @@ pub const AMOUNT_SCALE: u8 = 18;
 pub struct Amount(i128);
 
 /// An exact amount of one currency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Money {
     /// How much, exactly.
     pub amount: Amount,

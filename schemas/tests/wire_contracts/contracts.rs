@@ -6,6 +6,7 @@ use schemas::accrual::Accrual;
 use schemas::contract::Contract as ContractDocument;
 use schemas::control_total::ControlTotal;
 use schemas::csv_mapping::CsvMapping;
+use schemas::epoch::Epoch;
 use schemas::legal_entity::LegalEntity;
 use schemas::meter::Meter;
 use schemas::price_book::PriceBook;
@@ -42,6 +43,7 @@ pub(crate) fn contracts() -> Vec<Contract> {
         output::<Accrual>("accrual.v1"),
         output::<QuarantineRecord>("quarantine.v1"),
         output::<ControlTotal>("control_total.v1"),
+        output::<Epoch>("epoch.v1"),
     ]
 }
 

@@ -1,0 +1,236 @@
+//! The epoch: one atomic commit of a partition, and the unit of truth.
+//!
+//! What a partition is, is a fold over its epochs: each says how far its inputs were read, what became of
+//! the events, and which rows it adds to which table. Epochs are numbered from 1 without gaps and chained: each holds the hash of
+//! the document before it, and the hash of everything it refers to (EPOCH-1). Wire name: `epoch.v1`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::money::Money;
+use crate::timestamp::Timestamp;
+
+/// Version of the format that this program writes.
+pub const EPOCH_FORMAT: u32 = 1;
+
+/// A commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Epoch {
+    /// Version of this document's format.
+    pub format: u32,
+    /// Ledger it belongs to.
+    pub ledger_id: String,
+    /// Partition.
+    pub partition: u32,
+    /// Number, from 1 without gaps within the partition.
+    pub epoch: u64,
+    /// Hash of the document before it; of the first, hash of the ledger's id.
+    pub previous: ContentHash,
+    /// When it was committed, by the clock of the machine. Nothing follows from it but this record.
+    pub recorded_at: Timestamp,
+    /// Program that made it.
+    pub tallybook_version: String,
+    /// Why there is it.
+    pub cause: EpochCause,
+    /// Catalog it was rated with.
+    pub catalog: ContentHash,
+    /// How far inputs were read.
+    pub positions: Vec<InputProgress>,
+    /// What became of the events.
+    pub counts: EventCounts,
+    /// The counts by source, type and calendar month.
+    pub control_totals: Vec<EpochControlTotal>,
+    /// Rejected events by reason.
+    pub rejected_by_reason: BTreeMap<String, i64>,
+    /// Usages without a price, by reason.
+    pub unrated_by_reason: BTreeMap<String, i64>,
+    /// Exact sum of the amounts of its rated usage, by currency.
+    pub rated: Vec<Money>,
+    /// Exact sum of what its accruals change, by currency.
+    pub accrued: Vec<Money>,
+    /// Sum of what its accruals post, by currency.
+    pub posted: Vec<Money>,
+    /// Is all usage of this epoch and those before it accrued?
+    pub is_accrued: bool,
+    /// Usage of a time before it is refused from here on: identities of it may be forgotten.
+    pub forgets_before: Option<Timestamp>,
+    /// Quarantined records that are settled by it, and how.
+    pub settled: Vec<SettledRecord>,
+    /// Rows and other contents, in the order they follow the document where they are not files of their own.
+    pub contents: Vec<EpochContent>,
+}
+
+/// Why there is an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EpochCause {
+    /// Counts and rates usage from inputs.
+    Usage,
+    /// Decides quarantined records again.
+    Replay,
+}
+
+/// How far an input was read by an epoch: `(from, to]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InputProgress {
+    /// Name it was given by.
+    pub input: String,
+    /// The file that it is; absent for standard input, which cannot be read again.
+    pub file: Option<InputFile>,
+    /// Bytes done before, after decompression.
+    pub from_offset: u64,
+    /// Bytes done now.
+    pub to_offset: u64,
+    /// Lines done now.
+    pub to_line: u64,
+    /// Was it read to its end?
+    pub is_complete: bool,
+}
+
+/// What a file is known by: a file that differs in any of it is another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct InputFile {
+    /// Absolute path, without links.
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Time of its last change, in nanoseconds since 1970.
+    pub modified_ns: i64,
+}
+
+/// What became of events. Counts of an epoch are changes: a replay takes events out of `rejected`, say, and
+/// puts them into `rated`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventCounts {
+    /// Events read.
+    pub received: i64,
+    /// Events with a price under every meter that counts them.
+    pub rated: i64,
+    /// Events that were counted but lack a price under a meter that counts them.
+    pub unrated: i64,
+    /// Events seen before with the same content.
+    pub duplicate: i64,
+    /// Events seen before with other content.
+    pub conflict: i64,
+    /// Events that are not valid.
+    pub rejected: i64,
+    /// Events taken back.
+    pub voided: i64,
+}
+
+/// Counts of one source, type and calendar month (UTC).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EpochControlTotal {
+    /// Producer; absent where it could not be read.
+    pub source: Option<String>,
+    /// Event type; absent where it could not be read.
+    pub event_type: Option<String>,
+    /// Calendar month of the event time, `2026-10`; absent where it could not be read.
+    pub month: Option<String>,
+    /// What became of the events.
+    pub counts: EventCounts,
+}
+
+/// A quarantined record that needs no more care.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SettledRecord {
+    /// Its id in quarantine.
+    pub quarantine_id: String,
+    /// What became of it.
+    pub outcome: SettledOutcome,
+}
+
+/// What became of a quarantined record that was decided again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SettledOutcome {
+    /// Its usage is rated now.
+    Rated,
+    /// It is in quarantine for another reason now, as a record of this epoch.
+    Quarantined,
+    /// The event was counted meanwhile.
+    Duplicate,
+}
+
+/// Rows of a table, or another content of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EpochContent {
+    /// What it is.
+    pub kind: ContentKind,
+    /// Rows, or entries.
+    pub rows: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// BLAKE3 of the bytes.
+    pub hash: ContentHash,
+    /// File that holds the bytes, below the data directory; absent where they follow the document.
+    pub file: Option<String>,
+}
+
+/// What a content of an epoch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ContentKind {
+    /// Rated usage, as Parquet.
+    RatedUsage,
+    /// Quarantined records, as Parquet.
+    Quarantine,
+    /// Accruals, as Parquet.
+    Accruals,
+    /// Identities that were counted: entries of 24 bytes, or a sorted run of them where it is a file.
+    Identities,
+    /// What rated usage does not say but its charge depends on: entries of 36 bytes.
+    UsageDetails,
+}
+
+impl ContentKind {
+    /// Wire name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RatedUsage => "rated_usage",
+            Self::Quarantine => "quarantine",
+            Self::Accruals => "accruals",
+            Self::Identities => "identities",
+            Self::UsageDetails => "usage_details",
+        }
+    }
+}
+
+/// A BLAKE3 hash, as 64 lower-case hexadecimal digits.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ContentHash(String);
+
+impl ContentHash {
+    /// The hash of these bytes.
+    #[must_use]
+    pub fn new(hash: [u8; 32]) -> Self {
+        Self(hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(digit).collect())
+    }
+
+    /// The digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn digit(half: u8) -> Option<char> {
+    char::from_digit(half.into(), 16)
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
