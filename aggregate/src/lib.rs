@@ -26,6 +26,7 @@ pub mod decider;
 pub mod dimension_values;
 pub mod disk;
 pub mod error;
+pub mod ledger;
 pub mod output;
 mod parquet_columns;
 pub mod quarantine_table;

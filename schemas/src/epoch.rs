@@ -4,11 +4,12 @@
 //! the events, and which rows it adds to which table. Epochs are numbered from 1 without gaps and chained: each holds the hash of
 //! the document before it, and the hash of everything it refers to (EPOCH-1). Wire name: `epoch.v1`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::money::Money;
 use crate::timestamp::Timestamp;
@@ -200,37 +201,55 @@ impl ContentKind {
     }
 }
 
-/// A BLAKE3 hash, as 64 lower-case hexadecimal digits.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct ContentHash(String);
+/// A BLAKE3 hash; in JSON 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentHash(pub [u8; 32]);
 
 impl ContentHash {
-    /// The hash of these bytes.
-    #[must_use]
-    pub fn new(hash: [u8; 32]) -> Self {
-        Self(hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).filter_map(digit).collect())
+    fn parse(text: &str) -> Option<Self> {
+        let mut hash = [0; 32];
+        if text.len() != 64 || text.bytes().any(|digit| digit.is_ascii_uppercase()) {
+            return None;
+        }
+        for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digit = |position: usize| char::from(*digits.get(position)?).to_digit(16);
+            *byte = u8::try_from((digit(0)? << 4) | digit(1)?).ok()?;
+        }
+        Some(Self(hash))
     }
-
-    /// The digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-fn digit(half: u8) -> Option<char> {
-    char::from_digit(half.into(), 16)
 }
 
 impl fmt::Display for ContentHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 
 impl fmt::Debug for ContentHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl Serialize for ContentHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ContentHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom("not 64 lower-case hexadecimal digits"))
+    }
+}
+
+impl JsonSchema for ContentHash {
+    fn schema_name() -> Cow<'static, str> {
+        "ContentHash".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "A BLAKE3 hash.", "type": "string", "pattern": "^[0-9a-f]{64}$" })
     }
 }
