@@ -155,6 +155,7 @@ impl<'a> GroupRecord<'a> {
     }
 
     /// The accrual as its wire contract.
+    #[cfg(test)]
     pub(crate) fn accrual(
         &self,
         day: &AccrualDay,

@@ -7,14 +7,15 @@ use rating::catalog::Catalog;
 use rating::price::TierLine;
 use rating::rounding::rescale_rounded;
 use schemas::accrual::{AccrualState, EntryKind, PostingClass, PriceBasisTime, arrow_schema};
+use schemas::epoch::ContentKind;
 use schemas::id::PriceBookId;
 use schemas::money::{AMOUNT_SCALE, Amount, Money};
 use schemas::price_book::RoundingMode;
 
 use crate::accrual_record::{AccrualRecord, FIRST_REVISION, GroupRecord, RecordBuffers};
 use crate::accruals::{AccrualDay, AccrualGroup};
+use crate::epoch_files::{EpochFiles, MadeContent};
 use crate::error::AggregateError;
-use crate::output::Output;
 use crate::parquet_columns::{Layout, Rows, TableBuffers, TableWriter, parquet_error};
 use crate::rated_usage_table::sum_by_currency;
 
@@ -69,10 +70,9 @@ impl AccrualTable {
     ///
     /// # Errors
     /// [`AggregateError`] when its file cannot be written.
-    pub fn begin(output: &Output, part: usize, buffers: AccrualBuffers) -> Result<Self, AggregateError> {
-        let name = format!("accruals/part-{part:05}.parquet");
+    pub fn begin(files: &EpochFiles, part: usize, buffers: AccrualBuffers) -> Result<Self, AggregateError> {
         Ok(Self {
-            table: TableWriter::begin(output, &name, buffers.0)?,
+            table: TableWriter::begin(files, ContentKind::Accruals, part, buffers.0)?,
             buffers: RecordBuffers::default(),
             totals: AccrualTotals::default(),
         })
@@ -98,13 +98,13 @@ impl AccrualTable {
         table.write(rows.len(), |columns| write_rows(columns, &rows, buffers))
     }
 
-    /// Ends the part; what was written, and the buffers.
+    /// Ends the part; what was written, its totals, and the buffers.
     ///
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
-    pub fn finish(self) -> Result<(AccrualTotals, AccrualBuffers), AggregateError> {
-        let buffers = self.table.finish()?;
-        Ok((self.totals, AccrualBuffers(buffers)))
+    pub fn finish(self) -> Result<(MadeContent, AccrualTotals, AccrualBuffers), AggregateError> {
+        let (made, buffers) = self.table.finish()?;
+        Ok((made, self.totals, AccrualBuffers(buffers)))
     }
 }
 

@@ -1,7 +1,9 @@
 //! What can go wrong while results are added up and written.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::ledger::LedgerError;
 
 /// Why a run cannot end.
 #[derive(Debug, thiserror::Error)]
@@ -14,17 +16,19 @@ pub enum AggregateError {
         /// What the operating system says.
         error: io::Error,
     },
-    /// The output directory holds something already.
-    #[error("{0}: the output directory is not empty; name a new one, or remove it")]
-    OutputExists(PathBuf),
-    /// The output directory cannot be replaced.
+    /// What was written may not be durable. Nothing is tried again: what a second try says proves nothing.
     #[error(
-        "{0}: results are moved to their place as a whole, which a mount point or the current directory cannot be; name a directory in it"
+        "{path}: syncing to disk failed: {error}; nothing is committed any more, and the program stops: check the disk, then start it again"
     )]
-    OutputInUse(PathBuf),
-    /// Another run is writing to the same place.
-    #[error("{0}: another run is writing here; wait for it, or name another output directory")]
-    OutputBusy(PathBuf),
+    Sync {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The ledger cannot be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A Parquet file cannot be written.
     #[error("{path}: {error}")]
     Parquet {
@@ -52,11 +56,16 @@ impl AggregateError {
     #[must_use]
     pub fn is_storage(&self) -> bool {
         match self {
-            Self::Write { .. } | Self::OutputExists(_) | Self::OutputInUse(_) | Self::OutputBusy(_) => true,
+            Self::Write { .. } | Self::Sync { .. } => true,
+            Self::Ledger(error) => error.is_storage(),
             Self::Parquet { error, .. } => {
                 matches!(error, parquet::errors::ParquetError::External(error) if error.is::<io::Error>())
             }
             Self::Overflow(_) | Self::OutOfBalance(_) => false,
         }
     }
+}
+
+pub(crate) fn write_error(path: &Path, error: io::Error) -> AggregateError {
+    AggregateError::Write { path: path.to_owned(), error }
 }

@@ -14,20 +14,18 @@
 //! (ACCR-1). Every event is in exactly one table (CONS-1), and nothing appears before all of it is written
 //! (EPOCH-1). A failure to write leaves nothing behind.
 
-pub mod accrual_events;
 mod accrual_record;
 pub mod accrual_table;
 pub mod accruals;
 mod charge;
 mod charges;
-pub mod control_total_table;
 pub mod control_totals;
 pub mod decider;
 pub mod dimension_values;
 pub mod disk;
+pub mod epoch_files;
 pub mod error;
 pub mod ledger;
-pub mod output;
 mod parquet_columns;
 pub mod quarantine_table;
 pub mod rated_usage_table;

@@ -1,11 +1,12 @@
 //! Writes quarantine: refused, conflicting and unrated events with their bytes.
 
 use rating::catalog::Catalog;
+use schemas::epoch::ContentKind;
 use schemas::quarantine::{QUARANTINED_BYTES_MAX, QuarantineClass, UnratedReason, arrow_schema};
 
 use crate::decider::DecidedBatch;
+use crate::epoch_files::{EpochFiles, MadeContent};
 use crate::error::AggregateError;
-use crate::output::Output;
 use crate::parquet_columns::{Layout, TableWriter};
 
 /// Details and bytes mostly differ.
@@ -50,9 +51,8 @@ impl QuarantineTable {
     ///
     /// # Errors
     /// [`AggregateError`] when its file cannot be written.
-    pub fn create(output: &Output, inputs: Vec<String>) -> Result<Self, AggregateError> {
-        let name = "quarantine/part-00000.parquet";
-        let table = TableWriter::create(output, name, &arrow_schema(), LAYOUT)?;
+    pub fn create(files: &EpochFiles, inputs: Vec<String>) -> Result<Self, AggregateError> {
+        let table = TableWriter::create(files, ContentKind::Quarantine, &arrow_schema(), LAYOUT)?;
         Ok(Self { table, inputs, totals: QuarantineTotals::default() })
     }
 
@@ -158,9 +158,9 @@ impl QuarantineTable {
     ///
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
-    pub fn finish(self) -> Result<QuarantineTotals, AggregateError> {
-        self.table.finish()?;
-        Ok(self.totals)
+    pub fn finish(self) -> Result<(MadeContent, QuarantineTotals), AggregateError> {
+        let (made, _) = self.table.finish()?;
+        Ok((made, self.totals))
     }
 }
 

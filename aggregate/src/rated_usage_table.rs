@@ -11,6 +11,7 @@ use rating::Overflow;
 use rating::catalog::Catalog;
 use schemas::currency::Currency;
 use schemas::decimal::power_of_ten;
+use schemas::epoch::ContentKind;
 use schemas::id::AccountId;
 use schemas::meter::Aggregation;
 use schemas::money::{Amount, Money};
@@ -18,8 +19,8 @@ use schemas::quantity::QUANTITY_SCALE;
 use schemas::rated_usage::arrow_schema;
 
 use crate::decider::DecidedBatch;
+use crate::epoch_files::{EpochFiles, MadeContent};
 use crate::error::AggregateError;
-use crate::output::Output;
 use crate::parquet_columns::{
     DecimalColumn, FileSchema, LongColumn, ParquetFile, PlainColumn, RepeatingColumn, RowGroup, TextColumn,
     UuidColumn, parquet_error,
@@ -164,13 +165,13 @@ impl RatedUsageTable {
     ///
     /// # Errors
     /// [`AggregateError`] when its file cannot be written.
-    pub fn create(output: &Output, catalog: &Catalog) -> std::result::Result<Self, AggregateError> {
-        let name = "rated_usage/part-00000.parquet";
+    pub fn create(files: &EpochFiles, catalog: &Catalog) -> std::result::Result<Self, AggregateError> {
+        let name = ContentKind::RatedUsage.name();
         let schema = FileSchema::new(&arrow_schema(catalog.dimensions()), &[]);
         let failed = |error| parquet_error(Path::new(name), error);
         let schema = schema.map_err(failed)?;
         let columns = Columns::new(schema.columns()).map_err(failed)?;
-        let file = ParquetFile::create(output, name, schema)?;
+        let file = ParquetFile::create(files, ContentKind::RatedUsage, 0, schema)?;
         let meters = catalog
             .meters()
             .iter()
@@ -218,12 +219,11 @@ impl RatedUsageTable {
     ///
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
-    pub fn finish(mut self) -> std::result::Result<RatedTotals, AggregateError> {
+    pub fn finish(mut self) -> std::result::Result<(MadeContent, RatedTotals), AggregateError> {
         if self.columns.rows > 0 {
             self.end_row_group().map_err(|error| parquet_error(self.file.path(), error))?;
         }
-        self.file.finish()?;
-        Ok(self.written)
+        Ok((self.file.finish()?, self.written))
     }
 }
 

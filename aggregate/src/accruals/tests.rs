@@ -15,7 +15,7 @@ use super::AccrualPlan;
 use crate::accrual_record::{GroupRecord, RecordBuffers};
 use crate::accrual_table::{AccrualBuffers, AccrualTable};
 use crate::dimension_values::DimensionValues;
-use crate::output::Output;
+use crate::epoch_files::EpochFiles;
 use crate::running_totals::{MeteredUsage, RunningTotals, UsageDetails};
 
 #[derive(Debug)]
@@ -350,16 +350,12 @@ fn the_table_says_what_the_events_say() {
     let events = [event(0, "2026-10-01T08:00:00Z", 2500), event(0, "2026-11-02T08:00:00Z", 800)];
     let expected = accruals(&catalog, &events);
 
-    let place = tempfile::tempdir().unwrap();
-    let output = Output::create(&place.path().join("out")).unwrap();
-    let mut table = AccrualTable::begin(&output, 0, AccrualBuffers::new().unwrap()).unwrap();
+    let files = EpochFiles::in_memory();
+    let mut table = AccrualTable::begin(&files, 0, AccrualBuffers::new().unwrap()).unwrap();
     let totals = totals(&catalog, &events);
     let plan = AccrualPlan::new(&totals);
     plan.accrue(&totals, 0..plan.len(), |groups| table.append(&catalog, groups)).unwrap();
-    table.finish().unwrap();
-    output.publish().unwrap();
-
-    let file = std::fs::File::open(place.path().join("out/accruals/part-00000.parquet")).unwrap();
+    let file = bytes::Bytes::from(table.finish().unwrap().0.inline);
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
     assert_eq!(*reader.schema(), schemas::accrual::arrow_schema());
     let rows = reader.build().unwrap().next().unwrap().unwrap();

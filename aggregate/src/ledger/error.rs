@@ -98,3 +98,11 @@ pub enum LedgerError {
         found: u64,
     },
 }
+
+impl LedgerError {
+    /// Is the cause a disk that fails or is full, and not what the disk holds?
+    #[must_use]
+    pub const fn is_storage(&self) -> bool {
+        matches!(self, Self::Disk { .. } | Self::SyncFailed { .. } | Self::Stopped)
+    }
+}

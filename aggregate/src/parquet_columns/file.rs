@@ -3,7 +3,7 @@
 //! Chunks go from their buffers to the file as they are.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
@@ -16,9 +16,10 @@ use parquet::file::metadata::{
 };
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescPtr};
+use schemas::epoch::ContentKind;
 
-use crate::error::AggregateError;
-use crate::output::{Output, OutputFile, write_error};
+use crate::epoch_files::{ContentFile, EpochFiles, MadeContent};
+use crate::error::{AggregateError, write_error};
 
 /// What a Parquet file begins and ends with.
 const MAGIC: &[u8; 4] = b"PAR1";
@@ -56,8 +57,7 @@ impl FileSchema {
 
 /// A file that is being written.
 pub(crate) struct ParquetFile {
-    file: OutputFile,
-    path: PathBuf,
+    file: ContentFile,
     /// Bytes written.
     length: u64,
     schema: FileSchema,
@@ -70,20 +70,20 @@ impl ParquetFile {
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
     pub(crate) fn create(
-        output: &Output,
-        name: &str,
+        files: &EpochFiles,
+        kind: ContentKind,
+        part: usize,
         schema: FileSchema,
     ) -> std::result::Result<Self, AggregateError> {
-        let file = output.create_file(name)?;
-        let path = file.path().to_owned();
-        let mut file = Self { file, path, length: 0, schema, row_groups: Vec::new() };
-        file.put(MAGIC).map_err(|error| parquet_error(&file.path, error))?;
+        let file = files.begin(kind, part);
+        let mut file = Self { file, length: 0, schema, row_groups: Vec::new() };
+        file.put(MAGIC).map_err(|error| parquet_error(file.path(), error))?;
         Ok(file)
     }
 
     /// Where the file will be.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
@@ -101,9 +101,10 @@ impl ParquetFile {
     ///
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
-    pub(crate) fn finish(self) -> std::result::Result<(), AggregateError> {
-        let Self { mut file, path, schema, row_groups, .. } = self;
-        let rows = row_groups.iter().map(RowGroupMetaData::num_rows).sum();
+    pub(crate) fn finish(self) -> std::result::Result<MadeContent, AggregateError> {
+        let Self { mut file, schema, row_groups, .. } = self;
+        let path = file.path().to_owned();
+        let rows: i64 = row_groups.iter().map(RowGroupMetaData::num_rows).sum();
         let metadata = FileMetaData::new(
             WriterVersion::PARQUET_1_0.as_num(),
             rows,
@@ -118,7 +119,7 @@ impl ParquetFile {
         let written = ParquetMetaDataWriter::new(&mut footer, &metadata).finish();
         written.map_err(|error| parquet_error(&path, error))?;
         file.write_all(&footer).map_err(|error| write_error(&path, error))?;
-        file.finish()
+        file.finish(rows.unsigned_abs())
     }
 }
 

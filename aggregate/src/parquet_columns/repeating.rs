@@ -168,7 +168,6 @@ fn place_of<T: Number>(value: T, dictionary: &mut Vec<T>) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::sync::Arc;
 
     use arrow::array::{Array, AsArray, RecordBatch};
@@ -176,7 +175,8 @@ mod tests {
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::super::table::{Layout, TableWriter};
-    use crate::output::Output;
+    use crate::epoch_files::EpochFiles;
+    use schemas::epoch::ContentKind;
 
     #[test]
     fn what_is_written_is_read_and_runs_cost_nothing() {
@@ -192,10 +192,9 @@ mod tests {
             let day = group / 10_000;
             (day * 86_400_000_000, group % 15_000 == 3, (group / 7_500 != 1).then_some("kB"))
         };
-        let place = tempfile::tempdir().unwrap();
-        let output = Output::create(&place.path().join("out")).unwrap();
+        let files = EpochFiles::in_memory();
         let layout = Layout { sorted_by: &["start"], ..Layout::default() };
-        let mut table = TableWriter::create(&output, "table.parquet", &schema, layout).unwrap();
+        let mut table = TableWriter::create(&files, ContentKind::Quarantine, &schema, layout).unwrap();
         for group in 0..groups {
             let (start, truth, unit) = row(group);
             let written = table.write(7, |rows| {
@@ -208,10 +207,7 @@ mod tests {
             });
             written.unwrap();
         }
-        table.finish().unwrap();
-        output.publish().unwrap();
-
-        let file = File::open(place.path().join("out/table.parquet")).unwrap();
+        let file = bytes::Bytes::from(table.finish().unwrap().0.inline);
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
         let metadata = Arc::clone(reader.metadata());
         let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();

@@ -8,6 +8,7 @@ use ingest::keyed_hash::HashKey;
 use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::errors::{ParquetError, Result};
 use parquet::schema::types::ColumnDescPtr;
+use schemas::epoch::ContentKind;
 
 use super::column::{LongColumn, TextColumn};
 use super::decimal::DecimalColumn;
@@ -15,8 +16,8 @@ use super::file::{FileSchema, ParquetFile, RowGroup, parquet_error};
 use super::lists::ListsColumn;
 use super::plain::{PlainColumn, UuidColumn};
 use super::repeating::{RepeatingColumn, TruthColumn};
+use crate::epoch_files::{EpochFiles, MadeContent};
 use crate::error::AggregateError;
-use crate::output::Output;
 
 /// Rows of a row group, about: rows that are written together are not parted.
 const ROW_GROUP_ROWS: u64 = 1 << 20;
@@ -92,22 +93,24 @@ enum Column {
 impl TableWriter {
     /// Begins a table that is one file.
     pub(crate) fn create(
-        output: &Output,
-        name: &str,
+        files: &EpochFiles,
+        kind: ContentKind,
         schema: &Schema,
         layout: Layout<'_>,
     ) -> std::result::Result<Self, AggregateError> {
         let buffers = TableBuffers::new(schema, layout);
-        Self::begin(output, name, buffers.map_err(|error| parquet_error(Path::new(name), error))?)
+        let buffers = buffers.map_err(|error| parquet_error(Path::new(kind.name()), error))?;
+        Self::begin(files, kind, 0, buffers)
     }
 
     /// Begins a file of a table.
     pub(crate) fn begin(
-        output: &Output,
-        name: &str,
+        files: &EpochFiles,
+        kind: ContentKind,
+        part: usize,
         buffers: TableBuffers,
     ) -> std::result::Result<Self, AggregateError> {
-        let file = ParquetFile::create(output, name, buffers.schema.clone())?;
+        let file = ParquetFile::create(files, kind, part, buffers.schema.clone())?;
         Ok(Self { file, buffers, rows: 0 })
     }
 
@@ -138,13 +141,12 @@ impl TableWriter {
         row_group.finish()
     }
 
-    /// Ends the file; the buffers, for another.
-    pub(crate) fn finish(mut self) -> std::result::Result<TableBuffers, AggregateError> {
+    /// Ends the file; it, and the buffers for another.
+    pub(crate) fn finish(mut self) -> std::result::Result<(MadeContent, TableBuffers), AggregateError> {
         if self.rows > 0 {
             self.end_row_group().map_err(|error| parquet_error(self.file.path(), error))?;
         }
-        self.file.finish()?;
-        Ok(self.buffers)
+        Ok((self.file.finish()?, self.buffers))
     }
 }
 
