@@ -1,44 +1,43 @@
-//! Wires one run together: reader and decoders, the decider, the tables.
+//! Wires one run together: reader and decoders, the decider, the tables, the committer.
 //!
 //! ```text
-//!  reader  ->  decoders (one per core)  ->  decider  ->  tables  ->  accruals  ->  published
-//!  in input order        any order          in input order            balanced
+//!  reader  ->  decoders (one per core)  ->  decider  ->  tables  ->  committer  ->  ledger
+//!  in input order        any order          in input order         epoch by epoch
 //! ```
 //!
 //! Batches go round: a decoder takes an empty one before it takes work, so the number of batches bounds
-//! memory and every channel applies back-pressure. The first stage that fails ends the others by closing
-//! its channels; nothing is published then.
+//! memory and every channel applies back-pressure. The decider cuts epochs by the number of events, between two
+//! batches; the next one is decided and written while one is being committed. The last epoch of a run
+//! holds the accruals. The first stage that fails ends the others by closing its channels; what was committed
+//! stays, and the next run goes on behind it.
+
+mod commit;
+mod epochs;
+mod write;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-use aggregate::accrual_events::AccrualEvents;
-use aggregate::accrual_table::{AccrualBuffers, AccrualTable, AccrualTotals};
-use aggregate::accruals::AccrualPlan;
-use aggregate::control_total_table::write_control_totals;
-use aggregate::control_totals::{ControlTotals, Outcome};
 use aggregate::decider::{DecidedBatch, Decider};
 use aggregate::error::AggregateError;
-use aggregate::output::Output;
-use aggregate::quarantine_table::{EventTexts, QuarantineTable, QuarantineTotals};
-use aggregate::rated_usage_table::{RatedTotals, RatedUsageTable};
-use aggregate::running_totals::RunningTotals;
+use aggregate::partition::Partition;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ingest::decoder::Decoder;
-use ingest::event_batch::{EventBatch, LineCount};
+use ingest::event_batch::EventBatch;
 use ingest::input::{Input, InputError};
 use ingest::interner::Interner;
-use ingest::keyed_hash::HashKey;
 use ingest::metering::MeteringPlan;
+use ingest::position::InputPosition;
 use ingest::reader::Reader;
-use rating::Overflow;
 use rating::catalog::Catalog;
 
 use crate::progress::{Progress, Stage};
 use crate::report::RunReport;
+use commit::commit;
+use epochs::{Deciding, EpochCut};
+use write::{Tables, write_accruals};
 
 /// Batches in the round, besides two for each decoder.
 const SPARE_BATCHES: usize = 4;
@@ -46,26 +45,13 @@ const SPARE_BATCHES: usize = 4;
 /// Decided batches in the round.
 const DECIDED_BATCHES: usize = 4;
 
-/// Batches after which the number of events is estimated: by then those that are read and not decided
-/// yet are few of all that were read.
-const ESTIMATE_AFTER_BATCHES: u64 = 256;
-
-/// Contract lines, meters and periods in a part of the accruals table.
-const ACCRUAL_PART_GROUPS: usize = 1 << 16;
-
 /// What a run is asked to do.
 #[derive(Debug)]
 pub struct RunPlan {
     /// Inputs, in order.
     pub inputs: Vec<Input>,
-    /// The catalog.
-    pub catalog: Arc<Catalog>,
-    /// Where the results go.
-    pub output: PathBuf,
     /// Decoders; one per core is best.
     pub decoders: usize,
-    /// Write accruals as CloudEvents too?
-    pub accrual_events: bool,
 }
 
 /// Why a run failed.
@@ -74,7 +60,7 @@ pub enum RunError {
     /// An input cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The results cannot be added up or written.
+    /// What was decided cannot be added up, written or committed.
     #[error(transparent)]
     Aggregate(#[from] AggregateError),
     /// The system gives no thread.
@@ -88,65 +74,114 @@ pub enum RunError {
 /// What the decider's channel carries.
 type Decoded = Result<EventBatch, InputError>;
 
-/// What deciding leaves behind.
-struct Finished {
-    totals: RunningTotals,
-    control: ControlTotals,
-    /// Records the decoders met.
-    received: u64,
+/// What goes from the decider to the tables.
+enum Decided {
+    Batch(DecidedBatch),
+    /// The batches before it are an epoch.
+    Cut(EpochCut),
+}
+
+/// An input of the plan, with where it is read from.
+struct Source {
+    input: Input,
+    from: Option<InputPosition>,
 }
 
 /// Performs a run.
 ///
 /// # Errors
-/// [`RunError`]; nothing is published then.
-pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
+/// [`RunError`]; what was committed before is kept.
+pub fn run(plan: &RunPlan, partition: &mut Partition, progress: &Progress) -> Result<RunReport, RunError> {
     progress.begin(Stage::Counting);
-    let output = Output::create(&plan.output)?;
-    let metering = Arc::new(MeteringPlan::new(plan.catalog.meters()));
-    let key = HashKey::random();
-    let accounts = Arc::new(number_accounts(&plan.catalog));
-    let mut tables = Tables::create(plan, &output)?;
-    let mappings = plan.catalog.csv_mappings().to_vec();
-    let reader =
-        Reader::new(plan.inputs.clone(), mappings, Arc::clone(&metering), Arc::clone(&progress.bytes));
+    let before = partition.committer.standing().clone();
+    let (sources, done) = unread(plan, partition);
+    let mut report = RunReport::begin(plan, &before, done);
+    // Where one input does not say how long it is, nobody knows what is left.
+    let stored = sources.iter().map(|source| source.input.bytes()).sum::<Option<u64>>().unwrap_or(0);
+    progress.bytes_total.store(stored, Ordering::Relaxed);
+    if !sources.is_empty() || !before.books.is_accrued {
+        read_and_commit(plan, sources, partition, progress, stored)?;
+    }
+    progress.begin(Stage::Publishing);
+    report.end(partition.committer.standing());
+    Ok(report)
+}
+
+/// The inputs that were not read to their end, and how many were.
+fn unread(plan: &RunPlan, partition: &Partition) -> (Vec<Source>, usize) {
+    let positions = &partition.committer.standing().positions;
+    let mut sources = Vec::new();
+    for input in &plan.inputs {
+        let known = epochs::file_of(input).and_then(|file| positions.of(&file));
+        if known.is_some_and(|position| position.is_complete) {
+            continue;
+        }
+        let from = known.map(|position| InputPosition { offset: position.offset, line: position.line });
+        sources.push(Source { input: input.clone(), from });
+    }
+    let done = plan.inputs.len() - sources.len();
+    (sources, done)
+}
+
+fn read_and_commit(
+    plan: &RunPlan,
+    sources: Vec<Source>,
+    partition: &mut Partition,
+    progress: &Progress,
+    stored: u64,
+) -> Result<(), RunError> {
+    let catalog = Arc::clone(partition.catalog());
+    let directory = Arc::clone(partition.directory());
+    let metering = Arc::new(MeteringPlan::new(catalog.meters()));
+    let key = *directory.key();
+    let accounts = Arc::new(number_accounts(&catalog));
+    let inputs: Vec<Input> = sources.iter().map(|source| source.input.clone()).collect();
+    let read = sources.into_iter().map(|source| (source.input, source.from)).collect();
+    let mappings = catalog.csv_mappings().to_vec();
+    let reader = Reader::new(read, mappings, Arc::clone(&metering), Arc::clone(&progress.bytes));
     let reader = Mutex::new(reader);
     let dimensions = metering.dimensions().len();
-
-    // Where one input does not say how long it is, nobody knows what is left.
-    let stored = plan.inputs.iter().map(|input| input.bytes).sum::<Option<u64>>().unwrap_or(0);
-    progress.bytes_total.store(stored, Ordering::Relaxed);
+    let next_epoch = partition.committer.next_epoch();
+    let mut tables = Tables::new(partition, &inputs, next_epoch)?;
 
     let (empty_tx, empty_rx) = bounded(plan.decoders * 2 + SPARE_BATCHES);
     for _ in 0..plan.decoders * 2 + SPARE_BATCHES {
         let _ = empty_tx.send(EventBatch::new(dimensions));
     }
     let (decoded_tx, decoded_rx) = bounded::<Decoded>(plan.decoders * 2 + SPARE_BATCHES);
-    let (decided_tx, decided_rx) = bounded::<DecidedBatch>(DECIDED_BATCHES);
+    let (decided_tx, decided_rx) = bounded::<Decided>(DECIDED_BATCHES);
     let (used_tx, used_rx) = bounded::<DecidedBatch>(DECIDED_BATCHES);
     for _ in 0..DECIDED_BATCHES {
         let _ = used_tx.send(DecidedBatch::default());
     }
+    // An epoch is committed while another is being made, and no more.
+    let (made_tx, made_rx) = bounded(0);
+    let (committed_tx, committed_rx) = crossbeam_channel::unbounded();
 
-    let finished = thread::scope(|scope| {
+    let Partition { decider, committer, identities, .. } = partition;
+    let last = thread::scope(|scope| {
         for number in 0..plan.decoders {
             let decoder = Decoder::new(number, Arc::clone(&metering), Arc::clone(&accounts), key);
             let (reader, empty, decoded) = (&reader, empty_rx.clone(), decoded_tx.clone());
             spawn(scope, "decode", move || decode(decoder, reader, &empty, &decoded))?;
         }
         drop((empty_rx, decoded_tx));
-        let decider = Decider::new(Arc::clone(&plan.catalog), &key, plan.decoders);
-        let deciding = spawn(scope, "decide", move || {
-            decide(decider, &decoded_rx, &used_rx, &decided_tx, progress, stored)
-        })?;
-        let written = tables.write(&plan.catalog, &decided_rx, &used_tx, &empty_tx);
+        let deciding = Deciding::new(decider, identities, &inputs, &committed_rx, next_epoch, stored);
+        let deciding = spawn(scope, "decide", || decide(deciding, &decoded_rx, &used_rx, decided_tx, progress))?;
+        let directory = &directory;
+        let committing =
+            spawn(scope, "commit", move || commit(directory, committer, &made_rx, &committed_tx))?;
+        let written = tables.write(&decided_rx, &used_tx, &empty_tx, &made_tx);
         // Closing the channels ends the stages before, if writing failed.
-        drop((decided_rx, used_tx, empty_tx));
+        drop((decided_rx, used_tx, empty_tx, made_tx));
         let decided = deciding.join().map_err(|_| RunError::StageLost)?;
+        let committed = committing.join().map_err(|_| RunError::StageLost)?;
+        // A stage that lost the one behind it ends without an error of its own.
+        committed?;
         written?;
         decided
     })?;
-    finish(plan, progress, output, tables, finished)
+    finish(plan, progress, partition, tables, last)
 }
 
 /// Starts a thread that has a name to be seen by.
@@ -193,265 +228,69 @@ fn decode(
     }
 }
 
-/// Decides batches in input order.
+/// Decides batches in input order; what is left for the last epoch.
 fn decide(
-    mut decider: Decider,
+    mut deciding: Deciding<'_>,
     decoded: &Receiver<Decoded>,
     used: &Receiver<DecidedBatch>,
-    decided: &Sender<DecidedBatch>,
+    decided: Sender<Decided>,
     progress: &Progress,
-    stored: u64,
-) -> Result<Finished, RunError> {
+) -> Result<EpochCut, RunError> {
     let mut waiting = BTreeMap::new();
     let mut next = 0u64;
-    let mut received = 0u64;
-    let mut lines = LineCount::default();
     while let Ok(batch) = decoded.recv() {
         let batch = batch?;
         waiting.insert(batch.origin.sequence, batch);
-        while let Some(mut batch) = waiting.remove(&next) {
+        while let Some(batch) = waiting.remove(&next) {
             next += 1;
-            lines.place(&mut batch);
-            received += batch.received;
-            if next == ESTIMATE_AFTER_BATCHES {
-                expect(&mut decider, received, progress.bytes.load(Ordering::Relaxed), stored);
-            }
             // The tables ended early, and say why.
-            let Ok(mut into) = used.recv() else { return Ok(end(decider, received)) };
-            decider.decide(batch, &mut into);
-            progress.events.store(received, Ordering::Relaxed);
-            if decided.send(into).is_err() {
-                return Ok(end(decider, received));
+            let Ok(mut into) = used.recv() else { return deciding.end() };
+            deciding.decide(batch, &mut into, progress)?;
+            if decided.send(Decided::Batch(into)).is_err() {
+                return deciding.end();
+            }
+            if let Some(cut) = deciding.cut_if_due()?
+                && decided.send(Decided::Cut(cut)).is_err()
+            {
+                return deciding.end();
             }
         }
     }
-    Ok(end(decider, received))
+    deciding.end()
 }
 
-fn end(decider: Decider, received: u64) -> Finished {
-    let (totals, control) = decider.finish();
-    Finished { totals, control, received }
-}
-
-/// Makes room for the events that the bytes still unread will bring, if they are like those read.
-fn expect(decider: &mut Decider, events: u64, read: u64, stored: u64) {
-    let estimate = u128::from(events) * u128::from(stored) / u128::from(read.max(1));
-    if stored > read
-        && let Ok(estimate) = usize::try_from(estimate)
-    {
-        decider.expect_identities(estimate);
-    }
-}
-
-/// The tables that are written while events are decided.
-struct Tables {
-    rated_usage: RatedUsageTable,
-    quarantine: QuarantineTable,
-    texts: Texts,
-}
-
-/// Texts of the run's sources and event types, by number.
-#[derive(Default)]
-struct Texts {
-    sources: Vec<Box<str>>,
-    event_types: Vec<Box<str>>,
-}
-
-impl EventTexts for Texts {
-    fn source(&self, number: u32) -> Option<&str> {
-        self.sources.get(number as usize).map(|text| &**text)
-    }
-
-    fn event_type(&self, number: u32) -> Option<&str> {
-        self.event_types.get(number as usize).map(|text| &**text)
-    }
-}
-
-impl Tables {
-    fn create(plan: &RunPlan, output: &Output) -> Result<Self, AggregateError> {
-        let names = plan.inputs.iter().map(|input| input.name.clone()).collect();
-        Ok(Self {
-            rated_usage: RatedUsageTable::create(output, &plan.catalog)?,
-            quarantine: QuarantineTable::create(output, names)?,
-            texts: Texts::default(),
-        })
-    }
-
-    /// Writes decided batches until there are no more.
-    fn write(
-        &mut self,
-        catalog: &Catalog,
-        decided: &Receiver<DecidedBatch>,
-        used: &Sender<DecidedBatch>,
-        empty: &Sender<EventBatch>,
-    ) -> Result<(), AggregateError> {
-        while let Ok(mut batch) = decided.recv() {
-            self.texts.sources.extend(batch.new_texts.sources.iter().cloned());
-            self.texts.event_types.extend(batch.new_texts.event_types.iter().cloned());
-            self.rated_usage.append(&batch)?;
-            self.quarantine.append(catalog, &batch, &self.texts)?;
-            // At the end of the input nobody takes batches any more.
-            let _ = empty.send(batch.recycle());
-            let _ = used.send(batch);
-        }
-        Ok(())
-    }
-}
-
-/// Makes accruals and control totals, checks that everything balances, and publishes.
+/// Makes accruals, and commits them with what is left of the last epoch.
 fn finish(
     plan: &RunPlan,
     progress: &Progress,
-    output: Output,
+    partition: &mut Partition,
     tables: Tables,
-    finished: Finished,
-) -> Result<RunReport, RunError> {
-    let Finished { totals, control, received } = finished;
-    let Tables { rated_usage, quarantine, texts } = tables;
-    let rated = rated_usage.finish()?;
-    let quarantine = quarantine.finish()?;
+    last: EpochCut,
+) -> Result<(), RunError> {
+    let files = tables.files().clone();
+    let mut draft = tables.end(last, partition.directory())?;
     progress.begin(Stage::Accruing);
-    let accruals = write_accruals(plan, progress, &output, &totals)?;
+    let totals = partition.decider.totals();
+    let (accruals, revisions, mut contents) =
+        write_accruals(plan, progress, &files, partition.catalog(), totals)?;
+    draft.contents.append(&mut contents);
+    draft.accruals = Some(accruals);
     progress.begin(Stage::Publishing);
-    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    let rows = control.rows(|number| text(texts.source(number)), |number| text(texts.event_type(number)));
-    write_control_totals(&output, &rows)?;
-    let books = Books {
-        received,
-        control: &control,
-        totals: &totals,
-        rated: &rated,
-        quarantine,
-        accruals: &accruals,
-    };
-    books.balance(&plan.catalog)?;
-    let report = RunReport::new(plan, received, &control, &rated, quarantine, &accruals)
-        .map_err(|Overflow| AggregateError::Overflow("amount per currency"))?;
-    report.write(&output)?;
-    output.publish()?;
-    progress.begin(Stage::Done);
-    Ok(report)
-}
-
-/// Makes accruals on all cores, each core a part of the table at a time.
-///
-/// Which groups are in which part depends on the groups alone, so the parts are the same however many
-/// cores make them.
-fn write_accruals(
-    plan: &RunPlan,
-    progress: &Progress,
-    output: &Output,
-    totals: &RunningTotals,
-) -> Result<AccrualTotals, RunError> {
-    let accrual_plan = AccrualPlan::new(totals);
-    let groups = accrual_plan.len();
-    progress.groups_total.store(groups as u64, Ordering::Relaxed);
-    let parts = groups.div_ceil(ACCRUAL_PART_GROUPS).max(1);
-    let next = AtomicUsize::new(0);
-    let write_parts = || {
-        let (mut written, mut buffers) = (Vec::new(), AccrualBuffers::new()?);
-        loop {
-            let part = next.fetch_add(1, Ordering::Relaxed);
-            if part >= parts {
-                return Ok::<_, AggregateError>(written);
-            }
-            let from = part * ACCRUAL_PART_GROUPS;
-            let mut table = AccrualTable::begin(output, part, buffers)?;
-            accrual_plan.accrue(totals, from..groups.min(from + ACCRUAL_PART_GROUPS), |groups| {
-                progress.groups.fetch_add(groups.len() as u64, Ordering::Relaxed);
-                table.append(&plan.catalog, groups)
-            })?;
-            let totals;
-            (totals, buffers) = table.finish()?;
-            written.push((part, totals));
-        }
-    };
-    let mut written = thread::scope(|scope| {
-        let others = (1..plan.decoders.min(parts)).map(|_| spawn(scope, "accrue", write_parts));
-        let others = others.collect::<Result<Vec<_>, _>>()?;
-        let mut written = write_parts()?;
-        for other in others {
-            written.append(&mut other.join().map_err(|_| RunError::StageLost)??);
-        }
-        Ok::<_, RunError>(written)
-    })?;
-    written.sort_by_key(|(part, _)| *part);
-    let mut sum = AccrualTotals::default();
-    for (_, totals) in &mut written {
-        sum.append(totals);
+    if draft.is_empty() && partition.committer.standing().books.is_accrued {
+        return Ok(());
     }
-    if plan.accrual_events {
-        let mut events = AccrualEvents::create(output)?;
-        accrual_plan.accrue(totals, 0..groups, |groups| events.append(&plan.catalog, groups))?;
-        events.finish()?;
-    }
-    Ok(sum)
+    let identities = draft.identities();
+    partition.decider.accrued(&revisions);
+    let epoch = partition.committer.append(draft)?;
+    partition.committer.sync()?;
+    partition.identities.note_committed(&epoch, identities);
+    partition.balance()?;
+    Ok(())
 }
 
-/// The counts and amounts of a run, from independent places.
-struct Books<'a> {
-    /// Records the decoders met.
-    received: u64,
-    /// What the decider counted.
-    control: &'a ControlTotals,
-    /// What charges amount to.
-    totals: &'a RunningTotals,
-    /// What was written to rated usage.
-    rated: &'a RatedTotals,
-    /// What was written to quarantine.
-    quarantine: QuarantineTotals,
-    /// What was written to accruals.
-    accruals: &'a AccrualTotals,
-}
-
-impl Books<'_> {
-    /// Holds the books against each other (CONS-1, ACCR-1).
-    fn balance(&self, catalog: &Catalog) -> Result<(), AggregateError> {
-        let control = self.control;
-        let counted =
-            [Outcome::Rated, Outcome::Unrated, Outcome::Duplicate, Outcome::Conflict, Outcome::Rejected]
-                .into_iter()
-                .map(|outcome| control.total(outcome))
-                .sum::<u64>();
-        let unrated: u64 = control.unrated().map(|(_, count)| count).sum();
-        let equal_counts = [
-            ("events received and counted", self.received, counted),
-            (
-                "rejected events counted and in quarantine",
-                control.total(Outcome::Rejected),
-                self.quarantine.rejected,
-            ),
-            (
-                "conflicts counted and in quarantine",
-                control.total(Outcome::Conflict),
-                self.quarantine.conflict,
-            ),
-            ("unrated usages counted and in quarantine", unrated, self.quarantine.unrated),
-            ("rated usages written and accrued for", self.rated.rows, self.accruals.events),
-        ];
-        for (what, left, right) in equal_counts {
-            if left != right {
-                return Err(AggregateError::OutOfBalance(format!("{what}: {left} and {right}")));
-            }
-        }
-        let overflow = |Overflow| AggregateError::Overflow("amount per currency");
-        let rated = self.rated.by_currency();
-        let charged = self.totals.by_currency().map_err(overflow)?;
-        let accrued = self.accruals.exact_by_currency(catalog).map_err(overflow)?;
-        let nonzero = |sums: Vec<schemas::money::Money>| -> Vec<String> {
-            let sums = sums.into_iter().filter(|sum| sum.amount.units() != 0);
-            sums.map(|sum| sum.to_string()).collect()
-        };
-        let [rated, charged, accrued] = [rated, charged, accrued].map(nonzero);
-        if rated != charged || charged != accrued {
-            let detail = format!(
-                "amounts of rated usage, charges and accruals: {}; {}; {}",
-                rated.join(", "),
-                charged.join(", "),
-                accrued.join(", ")
-            );
-            return Err(AggregateError::OutOfBalance(detail));
-        }
-        Ok(())
+/// Everything that the decider needs to know how to go on.
+impl Deciding<'_> {
+    fn decider(&mut self) -> &mut Decider {
+        self.decider
     }
 }

@@ -4,13 +4,15 @@
 //! It sees batches in input order, one at a time, and does no IO. Numbers that a decoder gave to texts
 //! become numbers of the whole run here, in order of first appearance in the input.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ingest::dedup::{Admit, Dedup};
+use ingest::dedup::{Admit, Dedup, Entry, RunError};
 use ingest::event_batch::{EventBatch, NO_VALUE, NewTexts, UNKNOWN_ACCOUNT};
 use ingest::interner::{Interned, Interner};
 use ingest::keyed_hash::HashKey;
 use rating::catalog::Catalog;
+use schemas::epoch::{EpochControlTotal, EpochTexts, EventCounts};
 use schemas::quarantine::UnratedReason;
 use schemas::timestamp::Timestamp;
 
@@ -27,7 +29,12 @@ const TOUCH_AHEAD: usize = 256;
 pub struct Decider {
     dedup: Dedup,
     totals: RunningTotals,
+    /// The counts since the last cut.
     control: ControlTotals,
+    /// Identities admitted since the last cut.
+    admitted: Vec<Entry>,
+    /// Numbers of texts known at the last cut: sources, event types, values of each dimension.
+    known: (usize, usize, Vec<usize>),
     sources: Interner,
     event_types: Interner,
     values: DimensionValues,
@@ -58,6 +65,23 @@ pub struct DecidedBatch {
     pub conflicts: Vec<u32>,
     /// Texts that are new to the run, in order of their numbers.
     pub new_texts: NewTexts,
+}
+
+/// What was decided since the last cut, in counts: what an epoch says of it.
+#[derive(Debug, Default)]
+pub struct EpochTally {
+    /// What became of the events.
+    pub counts: EventCounts,
+    /// The counts by source, type and month.
+    pub control_totals: Vec<EpochControlTotal>,
+    /// Rejected events by reason.
+    pub rejected_by_reason: BTreeMap<String, i64>,
+    /// Usages without a price, by reason.
+    pub unrated_by_reason: BTreeMap<String, i64>,
+    /// Texts that were met for the first time.
+    pub new_texts: EpochTexts,
+    /// Identities that were counted.
+    pub identities: Vec<Entry>,
 }
 
 /// Columns with one element per rated usage.
@@ -131,6 +155,8 @@ impl Decider {
             dedup: Dedup::new(key),
             totals: RunningTotals::new(catalog),
             control: ControlTotals::default(),
+            admitted: Vec::new(),
+            known: (0, 0, vec![0; dimensions]),
             sources: Interner::new(key.text_seed()),
             event_types: Interner::new(key.text_seed()),
             values: DimensionValues::new(dimensions, key.text_seed()),
@@ -151,25 +177,121 @@ impl Decider {
         self.dedup.len()
     }
 
-    /// The counts so far.
+    /// The running totals.
     #[must_use]
-    pub const fn control_totals(&self) -> &ControlTotals {
-        &self.control
+    pub const fn totals(&self) -> &RunningTotals {
+        &self.totals
     }
 
-    /// Ends deciding; what accruals and control totals are made from.
+    /// The running totals, to fold what was decided before.
+    pub(crate) const fn totals_mut(&mut self) -> &mut RunningTotals {
+        &mut self.totals
+    }
+
+    /// The identities counted.
+    pub const fn dedup_mut(&mut self) -> &mut Dedup {
+        &mut self.dedup
+    }
+
+    /// The values of dimensions.
+    pub(crate) const fn values(&self) -> &DimensionValues {
+        &self.values
+    }
+
+    /// What was decided since the last cut.
     #[must_use]
-    pub fn finish(self) -> (RunningTotals, ControlTotals) {
-        (self.totals, self.control)
+    pub fn cut(&mut self) -> EpochTally {
+        let new_texts = self.new_texts();
+        let control = std::mem::take(&mut self.control);
+        let text = |texts: &Interner, number: u32| {
+            String::from_utf8_lossy(texts.text(number).unwrap_or_default()).into_owned()
+        };
+        let control_totals =
+            control.rows(|number| text(&self.sources, number), |number| text(&self.event_types, number));
+        let mut counts = EventCounts::default();
+        for total in &control_totals {
+            counts += total.counts;
+        }
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        EpochTally {
+            counts,
+            control_totals,
+            rejected_by_reason: control
+                .rejected()
+                .map(|(reason, count)| (reason.code().to_owned(), signed(count)))
+                .collect(),
+            unrated_by_reason: control
+                .unrated()
+                .map(|(reason, count)| (reason.code().to_owned(), signed(count)))
+                .collect(),
+            new_texts,
+            identities: std::mem::take(&mut self.admitted),
+        }
+    }
+
+    /// Texts since the last cut.
+    fn new_texts(&mut self) -> EpochTexts {
+        let since = |texts: &Interner, known: &mut usize| {
+            let numbers = *known..texts.len();
+            *known = texts.len();
+            let text = |number| texts.text(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or_default();
+            numbers.map(|number| String::from_utf8_lossy(text(number)).into_owned()).collect::<Vec<_>>()
+        };
+        let Self { known: (sources, event_types, values), totals, .. } = self;
+        let mut dimensions = BTreeMap::new();
+        for (dimension, (name, known)) in totals.catalog.dimensions().iter().zip(values).enumerate() {
+            let new = self.values.texts(dimension).map_or_else(Vec::new, |texts| since(texts, known));
+            if !new.is_empty() {
+                dimensions.insert(name.to_string(), new);
+            }
+        }
+        EpochTexts {
+            sources: since(&self.sources, sources),
+            event_types: since(&self.event_types, event_types),
+            dimensions,
+        }
+    }
+
+    /// Learns the texts of an epoch, as they were met.
+    pub(crate) fn learn(&mut self, texts: &EpochTexts) {
+        for source in &texts.sources {
+            self.sources.intern(source.as_bytes());
+        }
+        for event_type in &texts.event_types {
+            self.event_types.intern(event_type.as_bytes());
+        }
+        for (dimension, name) in self.totals.catalog.dimensions().iter().enumerate() {
+            for value in texts.dimensions.get(name.as_str()).into_iter().flatten() {
+                self.values.number(dimension, value);
+            }
+        }
+        self.note_known();
+    }
+
+    /// Takes all texts there are as known.
+    pub(crate) fn note_known(&mut self) {
+        let dimensions = 0..self.totals.catalog.dimensions().len();
+        let values = dimensions.map(|dimension| self.values.len(dimension)).collect();
+        self.known = (self.sources.len(), self.event_types.len(), values);
     }
 
     /// Decides the events of a batch. `decided` is empty, and its buffers are used.
-    pub fn decide(&mut self, batch: EventBatch, decided: &mut DecidedBatch) {
+    ///
+    /// # Errors
+    /// [`RunError`] when it cannot be told which identities were counted: nothing more can be decided.
+    pub fn decide(&mut self, batch: EventBatch, decided: &mut DecidedBatch) -> Result<(), RunError> {
         decided.batch = batch;
         self.translate(decided);
         let batch = &decided.batch;
         self.verdicts.clear();
-        self.dedup.admit_all(&batch.events.identity, &batch.events.content, &mut self.verdicts);
+        let events = &batch.events;
+        self.dedup.admit_all(
+            &events.identity,
+            &events.content,
+            &events.time,
+            &mut self.verdicts,
+            &mut self.admitted,
+        )?;
         let mut event = 0;
         while event < batch.len() {
             let end = (event + TOUCH_AHEAD).min(batch.len());
@@ -193,6 +315,7 @@ impl Decider {
             self.control.count(source, event_type, attributes.time, Outcome::Rejected);
             self.control.note_rejected(reject.reason);
         }
+        Ok(())
     }
 
     /// Loads the charges of a run of events, so that the misses overlap.

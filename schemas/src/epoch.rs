@@ -48,6 +48,8 @@ pub struct Epoch {
     pub rejected_by_reason: BTreeMap<String, i64>,
     /// Usages without a price, by reason.
     pub unrated_by_reason: BTreeMap<String, i64>,
+    /// Texts that the partition met for the first time.
+    pub new_texts: EpochTexts,
     /// Exact sum of the amounts of its rated usage, by currency.
     pub rated: Vec<Money>,
     /// Exact sum of what its accruals change, by currency.
@@ -133,6 +135,17 @@ pub struct EpochControlTotal {
     pub month: Option<String>,
     /// What became of the events.
     pub counts: EventCounts,
+}
+
+/// Texts, each where it was met first, in that order: a partition knows texts by their number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EpochTexts {
+    /// Sources.
+    pub sources: Vec<String>,
+    /// Event types.
+    pub event_types: Vec<String>,
+    /// Values by the name of their dimension.
+    pub dimensions: BTreeMap<String, Vec<String>>,
 }
 
 /// A quarantined record that needs no more care.

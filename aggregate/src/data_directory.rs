@@ -1,0 +1,260 @@
+//! A data directory: one ledger with everything that follows from it, on one disk.
+//!
+//! ```text
+//! tallybook.json   what this directory is; written last when it is made, so it is whole or it is none
+//! identity.key     secret that identities are hashed with; without it duplicates cannot be told
+//! lock             held by the process that writes
+//! ledger/          epochs, by partition: the truth
+//! identities/      identities that were counted, in sorted runs: part of the truth
+//! usage_details/   details of epochs that are large: part of the truth
+//! checkpoints/     state at an epoch; can be made again from the ledger
+//! catalogs/        every catalog that was used, by hash
+//! tables/          Delta Lake tables; the files of large epochs in them are part of the truth
+//! readers/         how far readers of the ledger have come
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ingest::keyed_hash::HashKey;
+use schemas::epoch::ContentKind;
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{self, Disk, DiskLock};
+use crate::epoch_files::content_directory;
+use crate::ledger::LedgerIdentity;
+
+/// Version of the layout of a data directory.
+pub const DIRECTORY_FORMAT: u32 = 1;
+
+/// The file that says what a directory is.
+pub const DIRECTORY_FILE: &str = "tallybook.json";
+
+/// The file of the secret.
+const KEY_FILE: &str = "identity.key";
+
+/// The file that is locked.
+const LOCK_FILE: &str = "lock";
+
+/// What a program says of itself in the file that says what a directory is.
+const PROGRAM: &str = "tallybook";
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// The disk fails, or something may not be read or written.
+    #[error("{path}: {error}")]
+    Disk {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the disk says.
+        error: io::Error,
+    },
+    /// There is no data directory.
+    #[error("{0}: no data here: name the directory of an earlier run with --data")]
+    Missing(PathBuf),
+    /// A directory with other things in it.
+    #[error("{0}: the directory is not empty and holds no data of tallybook: name a new one, or an empty one")]
+    Foreign(PathBuf),
+    /// A file that does not say what the directory is.
+    #[error("{path}: {what}: restore it from a copy of this directory")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Data of another program.
+    #[error("{path}: the directory belongs to the program {found:?}: name another one")]
+    OtherProgram {
+        /// The file.
+        path: PathBuf,
+        /// The program.
+        found: String,
+    },
+    /// Data of another version.
+    #[error("{path}: format {found} of the directory is not known to this program, which reads {DIRECTORY_FORMAT}: use a newer one")]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// Another process writes.
+    #[error("{0}: another process is writing here; wait for it, or stop it")]
+    Busy(PathBuf),
+}
+
+impl DirectoryError {
+    /// Is the cause a disk that fails, or a place that may not be written?
+    #[must_use]
+    pub const fn is_storage(&self) -> bool {
+        matches!(self, Self::Disk { .. } | Self::Busy(_) | Self::Foreign(_))
+    }
+}
+
+/// What a directory says of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Description {
+    program: String,
+    format: u32,
+    ledger_id: String,
+    made_by: String,
+}
+
+/// A data directory.
+#[derive(Debug)]
+pub struct DataDirectory {
+    disk: Arc<dyn Disk>,
+    ledger_id: String,
+    key: HashKey,
+    /// Held as long as the directory is open to write.
+    _lock: Option<Box<dyn DiskLock>>,
+}
+
+impl DataDirectory {
+    /// Opens a directory to write, or makes one where there is nothing.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub fn open(disk: &Arc<dyn Disk>) -> Result<Self, DirectoryError> {
+        let failed = |name: &'static str| {
+            move |error| DirectoryError::Disk { path: disk.path(name), error }
+        };
+        disk.create_directory("").map_err(failed(""))?;
+        let names = disk.list("").map_err(failed(""))?;
+        let is_ours = names.iter().any(|name| name == DIRECTORY_FILE);
+        if !is_ours && !names.iter().all(|name| is_leftover(name)) {
+            return Err(DirectoryError::Foreign(disk.path("")));
+        }
+        let lock = disk.lock(LOCK_FILE).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => DirectoryError::Busy(disk.path("")),
+            _ => DirectoryError::Disk { path: disk.path(LOCK_FILE), error },
+        })?;
+        if !is_ours {
+            make(&**disk).map_err(failed(""))?;
+        }
+        let mut directory = Self::read(disk)?;
+        directory._lock = Some(lock);
+        for kind in [
+            ContentKind::RatedUsage,
+            ContentKind::Quarantine,
+            ContentKind::Accruals,
+            ContentKind::Identities,
+            ContentKind::UsageDetails,
+        ] {
+            disk.create_directory(&content_directory(kind)).map_err(failed("tables"))?;
+        }
+        for name in ["checkpoints", "catalogs", "readers"] {
+            disk.create_directory(name).map_err(failed(name))?;
+        }
+        Ok(directory)
+    }
+
+    /// Opens a directory to read; another process may write meanwhile.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub fn read(disk: &Arc<dyn Disk>) -> Result<Self, DirectoryError> {
+        let path = disk.path(DIRECTORY_FILE);
+        let bytes = disk::read(&**disk, DIRECTORY_FILE).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => DirectoryError::Missing(disk.path("")),
+            _ => DirectoryError::Disk { path: path.clone(), error },
+        })?;
+        let unreadable = |what: String| DirectoryError::Unreadable { path: path.clone(), what };
+        let value: serde_json::Value =
+            serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+        if let Some(program) = value.get("program").and_then(serde_json::Value::as_str)
+            && program != PROGRAM
+        {
+            return Err(DirectoryError::OtherProgram { path, found: program.to_owned() });
+        }
+        let format = value.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let format = u32::try_from(format).unwrap_or(u32::MAX);
+        if format != DIRECTORY_FORMAT {
+            return Err(DirectoryError::OtherFormat { path, found: format });
+        }
+        let description: Description =
+            serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
+        let key = read_key(disk)?;
+        Ok(Self { disk: Arc::clone(disk), ledger_id: description.ledger_id, key, _lock: None })
+    }
+
+    /// The disk it is on.
+    #[must_use]
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// The secret of its identities.
+    #[must_use]
+    pub const fn key(&self) -> &HashKey {
+        &self.key
+    }
+
+    /// Which ledger a partition has.
+    #[must_use]
+    pub fn ledger(&self, partition: u32) -> LedgerIdentity {
+        LedgerIdentity { ledger_id: self.ledger_id.clone(), partition }
+    }
+
+    /// Where it is, for messages.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.disk.path("")
+    }
+}
+
+/// Is it something that is there before a directory is made, or left by a process that died making one?
+fn is_leftover(name: &str) -> bool {
+    let made = [LOCK_FILE, KEY_FILE, DIRECTORY_FILE, "lost+found"];
+    made.contains(&name.strip_suffix(".new").unwrap_or(name))
+}
+
+fn make(disk: &dyn Disk) -> io::Result<()> {
+    let key = HashKey::random().to_bytes();
+    let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    disk::replace(disk, KEY_FILE, format!("{digits}\n").as_bytes())?;
+    let id = uuid_of(*HashKey::random().to_bytes().first_chunk().unwrap_or(&[0; 16]));
+    let description = Description {
+        program: PROGRAM.to_owned(),
+        format: DIRECTORY_FORMAT,
+        ledger_id: id,
+        made_by: crate::CREATED_BY.to_owned(),
+    };
+    let mut text = serde_json::to_vec_pretty(&description)?;
+    text.push(b'\n');
+    disk::replace(disk, DIRECTORY_FILE, &text)
+}
+
+/// Random bytes as a UUID of version 4.
+fn uuid_of(mut bytes: [u8; 16]) -> String {
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    ingest::uuid::uuid_text(&bytes)
+}
+
+fn read_key(disk: &Arc<dyn Disk>) -> Result<HashKey, DirectoryError> {
+    let path = disk.path(KEY_FILE);
+    let bytes = disk::read(&**disk, KEY_FILE)
+        .map_err(|error| DirectoryError::Disk { path: path.clone(), error })?;
+    let unreadable =
+        || DirectoryError::Unreadable { path: path.clone(), what: "this is no key of 64 digits".to_owned() };
+    let digits = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let mut key = [0; 32];
+    if digits.len() != 64 {
+        return Err(unreadable());
+    }
+    for (byte, digits) in key.iter_mut().zip(digits.chunks(2)) {
+        let text = std::str::from_utf8(digits).map_err(|_| unreadable())?;
+        *byte = u8::from_str_radix(text, 16).map_err(|_| unreadable())?;
+    }
+    Ok(HashKey::from_bytes(key))
+}
+
+/// A directory of the operating system, as a disk.
+#[must_use]
+pub fn directory_disk(path: &Path) -> Arc<dyn Disk> {
+    Arc::new(disk::DirectoryDisk::new(path))
+}

@@ -1,0 +1,348 @@
+//! A partition: the machine that decides, and the ledger it commits to.
+//!
+//! What a partition is follows from its epochs alone. Opening one takes the newest checkpoint that is sound and
+//! folds the epochs after it; from there on the decider and the committer go on, each on its own thread where
+//! that pays. Everything else here is upkeep, which may be left out or repeated at any time: checkpoints,
+//! fewer and larger runs of identities, removal of what nothing needs any more.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ingest::dedup::Month;
+use rating::catalog::Catalog;
+use schemas::epoch::{ContentHash, ContentKind};
+use schemas::timestamp::Timestamp;
+
+use crate::books::{Books, CurrencySums};
+use crate::checkpoint::{self, SkippedCheckpoint, Standing};
+use crate::clock::Clock;
+use crate::committer::Committer;
+use crate::data_directory::DataDirectory;
+use crate::decider::Decider;
+use crate::epoch_files::{content_directory, epoch_of};
+use crate::error::AggregateError;
+use crate::fold::{Folder, open_run};
+use crate::identities::Identities;
+use crate::ledger::{Ledger, SEGMENT_BYTES, SealedEpoch};
+
+/// Events after a checkpoint that are always folded rather than checkpointed.
+const CHECKPOINT_EVENTS_MIN: u64 = 50_000;
+
+/// Epochs after a checkpoint that are always folded rather than checkpointed.
+const CHECKPOINT_EPOCHS_MAX: u64 = 4_096;
+
+/// Gives compiled catalogs that were stored.
+pub trait Catalogs {
+    /// The catalog of a hash.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    fn load(&self, hash: &ContentHash) -> Result<Arc<Catalog>, String>;
+}
+
+/// How a partition is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct PartitionOptions {
+    /// Number of the partition.
+    pub partition: u32,
+    /// Decoders whose batches it decides.
+    pub decoders: usize,
+    /// Most memory for identities that are not looked up on disk.
+    pub identity_bytes_max: usize,
+    /// Bytes of a segment of the ledger.
+    pub segment_bytes: u64,
+}
+
+impl Default for PartitionOptions {
+    fn default() -> Self {
+        Self { partition: 0, decoders: 1, identity_bytes_max: 1 << 30, segment_bytes: SEGMENT_BYTES }
+    }
+}
+
+/// What opening a partition found.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// Checkpoints that were not used.
+    pub skipped: Vec<SkippedCheckpoint>,
+    /// Epoch of the checkpoint that was used; 0 for none.
+    pub checkpoint: u64,
+    /// Epochs folded after it.
+    pub folded: u64,
+    /// Bytes at the end of the ledger that were never committed.
+    pub cut_bytes: u64,
+    /// Files that no epoch names, which were removed.
+    pub leftovers: Vec<PathBuf>,
+}
+
+/// A partition that is open to write.
+#[derive(Debug)]
+pub struct Partition {
+    /// The machine that decides.
+    pub decider: Decider,
+    /// What commits.
+    pub committer: Committer,
+    /// The identities that the decider has in memory.
+    pub identities: Identities,
+    directory: Arc<DataDirectory>,
+    catalog: Arc<Catalog>,
+}
+
+impl Partition {
+    /// Opens a partition to go on under a catalog, which is stored.
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn open(
+        directory: Arc<DataDirectory>,
+        catalogs: &dyn Catalogs,
+        in_force: (ContentHash, Arc<Catalog>),
+        clock: Arc<dyn Clock>,
+        options: PartitionOptions,
+    ) -> Result<(Self, Recovered), AggregateError> {
+        let identity = directory.ledger(options.partition);
+        let (ledger, recovery) = Ledger::open(directory.disk(), identity, options.segment_bytes)?;
+        let mut recovered = Recovered { cut_bytes: recovery.cut_bytes, ..Recovered::default() };
+        let begun = begin(&directory, catalogs, &in_force, &ledger, options, &mut recovered)?;
+        let Begun { mut standing, mut decider, mut catalog } = begun;
+        let checkpointed = (standing.books.counts.received, standing.epoch);
+        let mut loose = Vec::new();
+        let mut positions = None;
+        ledger.reader().read(standing.epoch + 1, |sealed: SealedEpoch| {
+            if sealed.epoch.catalog != catalog.0 {
+                catalog = load(catalogs, &in_force, sealed.epoch.catalog)?;
+                decider.change_catalog(Arc::clone(&catalog.1), directory.key(), options.decoders)?;
+                positions = None;
+            }
+            let mut books = standing.books.clone();
+            books.add(&sealed.epoch)?;
+            Folder {
+                directory: &directory,
+                decider: &mut decider,
+                loose: &mut loose,
+                positions: &mut positions,
+            }
+            .fold(&sealed)?;
+            standing.advance(&sealed, books);
+            recovered.folded += 1;
+            Ok::<_, AggregateError>(())
+        })?;
+        if standing.epoch != ledger.committed() {
+            let (found, expected) = (ledger.committed(), standing.epoch);
+            return Err(AggregateError::LedgerBehind { found, expected, directory: directory.path() });
+        }
+        if catalog.0 != in_force.0 {
+            decider.change_catalog(Arc::clone(&in_force.1), directory.key(), options.decoders)?;
+        }
+        remove_leftovers(&directory, &standing, &mut recovered)?;
+        let catalog = Arc::clone(&in_force.1);
+        let identities = Identities::new(&directory, loose.clone());
+        let since = standing.books.counts.received - checkpointed.0;
+        let since = (since.unsigned_abs(), standing.epoch - checkpointed.1);
+        let committer = Committer::new(Arc::clone(&directory), ledger, standing, clock, in_force, loose, since);
+        let partition = Self { decider, committer, identities, directory, catalog };
+        Ok((partition, recovered))
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub const fn directory(&self) -> &Arc<DataDirectory> {
+        &self.directory
+    }
+
+    /// The catalog in force.
+    #[must_use]
+    pub const fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Is a checkpoint worth its cost? What is folded without it is then more than what it takes to read one.
+    #[must_use]
+    pub fn wants_checkpoint(&self) -> bool {
+        let (events, epochs) = self.committer.since_checkpoint();
+        let state = self.decider.totals().len() as u64;
+        events >= state.max(CHECKPOINT_EVENTS_MIN) || epochs >= CHECKPOINT_EPOCHS_MAX
+    }
+
+    /// Writes a checkpoint of the last epoch, and removes what only older ones needed.
+    ///
+    /// # Errors
+    /// [`AggregateError`]; the partition can go on.
+    pub fn checkpoint(&mut self) -> Result<(), AggregateError> {
+        let state = self.state()?;
+        let Self { committer, identities, decider, .. } = self;
+        identities.note_run(committer.write_loose()?);
+        if let Some(merged) = committer.merge_runs()? {
+            identities.note_merged(decider.dedup_mut(), merged)?;
+        }
+        committer.checkpoint(&state)
+    }
+
+    /// The state of the decider.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when there is no memory for it.
+    pub fn state(&self) -> Result<Vec<u8>, AggregateError> {
+        encode(&self.decider, &self.directory)
+    }
+
+    /// Holds what charges amount to against what was rated, where that is known to be the same.
+    ///
+    /// # Errors
+    /// [`AggregateError::OutOfBalance`].
+    pub fn balance(&self) -> Result<(), AggregateError> {
+        let overflow = |rating::Overflow| AggregateError::Overflow("amount per currency");
+        let charged = self.decider.totals().by_currency().map_err(overflow)?;
+        let mut sums = CurrencySums::default();
+        sums.add(&charged).map_err(overflow)?;
+        let rated = &self.committer.standing().books.rated;
+        if sums == *rated {
+            return Ok(());
+        }
+        Err(AggregateError::OutOfBalance(format!("{rated} is rated, and charges amount to {sums}")))
+    }
+
+    /// Refuses usage before a time from here on, so that its identities may be forgotten.
+    pub fn forget_before(&mut self, time: Timestamp) {
+        self.decider.forget_before(time);
+    }
+}
+
+/// What recovery begins with.
+struct Begun {
+    standing: Standing,
+    decider: Decider,
+    catalog: (ContentHash, Arc<Catalog>),
+}
+
+/// Takes the newest checkpoint that is sound, or begins before the first epoch.
+fn begin(
+    directory: &DataDirectory,
+    catalogs: &dyn Catalogs,
+    in_force: &(ContentHash, Arc<Catalog>),
+    ledger: &Ledger,
+    options: PartitionOptions,
+    recovered: &mut Recovered,
+) -> Result<Begun, AggregateError> {
+    let disk = &**directory.disk();
+    let mut epochs = checkpoint::list(disk, options.partition)
+        .map_err(|error| AggregateError::Read { path: disk.path(checkpoint::DIRECTORY), error })?;
+    while let Some(epoch) = epochs.pop() {
+        match checkpoint::read(disk, options.partition, epoch) {
+            Ok(checkpoint) => {
+                let standing = checkpoint.standing;
+                if standing.epoch > ledger.committed() {
+                    let (found, expected) = (ledger.committed(), standing.epoch);
+                    return Err(AggregateError::LedgerBehind { found, expected, directory: directory.path() });
+                }
+                let catalog = match standing.catalog {
+                    Some(hash) => load(catalogs, in_force, hash)?,
+                    None => in_force.clone(),
+                };
+                let decider = Decider::restore(
+                    &checkpoint.state,
+                    Arc::clone(&catalog.1),
+                    None,
+                    directory.key(),
+                    options.decoders,
+                )?;
+                let mut begun = Begun { standing, decider, catalog };
+                begun.open_identities(directory, options)?;
+                recovered.checkpoint = begun.standing.epoch;
+                return Ok(begun);
+            }
+            Err(skipped) => recovered.skipped.push(skipped),
+        }
+    }
+    if let Some(oldest) = ledger.reader().oldest().filter(|oldest| *oldest > 1) {
+        return Err(AggregateError::NoCheckpoint {
+            oldest,
+            skipped: recovered.skipped.first().map(|skipped| skipped.path.clone()),
+        });
+    }
+    let identity = ledger.identity();
+    let standing = Standing {
+        ledger_id: identity.ledger_id.clone(),
+        partition: identity.partition,
+        epoch: 0,
+        hash: identity.genesis(),
+        catalog: None,
+        positions: crate::positions::Positions::default(),
+        books: Books { is_accrued: true, ..Books::default() },
+        first_month: 0,
+        runs: Vec::new(),
+    };
+    let decider = Decider::new(Arc::clone(&in_force.1), directory.key(), options.decoders);
+    let mut begun = Begun { standing, decider, catalog: in_force.clone() };
+    begun.open_identities(directory, options)?;
+    Ok(begun)
+}
+
+impl Begun {
+    /// Opens the runs of identities.
+    fn open_identities(
+        &mut self,
+        directory: &DataDirectory,
+        options: PartitionOptions,
+    ) -> Result<(), AggregateError> {
+        let dedup = self.decider.dedup_mut();
+        dedup.set_hot_bytes_max(options.identity_bytes_max);
+        for name in &self.standing.runs {
+            dedup.add_run(open_run(directory, name)?);
+        }
+        dedup.forget_before(Month::since_1970(self.standing.first_month));
+        self.decider.note_known();
+        Ok(())
+    }
+}
+
+fn load(
+    catalogs: &dyn Catalogs,
+    in_force: &(ContentHash, Arc<Catalog>),
+    hash: ContentHash,
+) -> Result<(ContentHash, Arc<Catalog>), AggregateError> {
+    if hash == in_force.0 {
+        return Ok(in_force.clone());
+    }
+    let catalog = catalogs.load(&hash).map_err(|what| AggregateError::CatalogLost { hash, what })?;
+    Ok((hash, catalog))
+}
+
+/// Removes files of epochs that were never committed, and of writes that were not finished.
+fn remove_leftovers(
+    directory: &DataDirectory,
+    standing: &Standing,
+    recovered: &mut Recovered,
+) -> Result<(), AggregateError> {
+    let disk = &**directory.disk();
+    let contents = [
+        ContentKind::RatedUsage,
+        ContentKind::Quarantine,
+        ContentKind::Accruals,
+        ContentKind::Identities,
+        ContentKind::UsageDetails,
+    ];
+    let places = contents.map(content_directory).into_iter();
+    for place in places.chain(["checkpoints".to_owned(), "catalogs".to_owned()]) {
+        let failed = |error| AggregateError::Write { path: disk.path(&place), error };
+        for name in disk.list(&place).map_err(failed)? {
+            let is_later = epoch_of(&name).is_some_and(|(partition, epoch)| {
+                partition == standing.partition && epoch > standing.epoch
+            });
+            if is_later || name.ends_with(".new") {
+                let name = format!("{place}/{name}");
+                disk.remove(&name).map_err(failed)?;
+                recovered.leftovers.push(disk.path(&name));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn encode(decider: &Decider, directory: &DataDirectory) -> Result<Vec<u8>, AggregateError> {
+    let mut state = Vec::new();
+    decider.encode_state(&mut state).map_err(|error| AggregateError::Write {
+        path: directory.disk().path(checkpoint::DIRECTORY),
+        error,
+    })?;
+    Ok(state)
+}

@@ -1,0 +1,183 @@
+//! Deciding, epoch by epoch.
+
+use std::sync::atomic::Ordering;
+
+use aggregate::committer::Committed;
+use aggregate::decider::{DecidedBatch, Decider, EpochTally};
+use aggregate::error::AggregateError;
+use aggregate::partition::{Identities, StateDraft};
+use crossbeam_channel::Receiver;
+use ingest::event_batch::{BatchOrigin, EventBatch, LineCount};
+use ingest::input::Input;
+use schemas::epoch::{InputFile, InputProgress};
+
+use super::RunError;
+use crate::progress::Progress;
+
+/// Events of an epoch of a run, about: it ends with a batch.
+const EPOCH_EVENTS: u64 = 1 << 20;
+
+/// Events after which a run writes a checkpoint, so that a kill costs little.
+const CHECKPOINT_EVENTS: u64 = 16 << 20;
+
+/// Batches after which the number of events is estimated: by then those that are read and not decided
+/// yet are few of all that were read.
+const ESTIMATE_AFTER_BATCHES: u64 = 256;
+
+/// What was decided since the cut before.
+pub(super) struct EpochCut {
+    pub(super) tally: EpochTally,
+    pub(super) positions: Vec<InputProgress>,
+    /// The state after it, if there is to be a checkpoint.
+    pub(super) state: Option<StateDraft>,
+}
+
+/// The decider with what it takes to cut epochs.
+pub(super) struct Deciding<'a> {
+    decider: &'a mut Decider,
+    identities: &'a mut Identities,
+    inputs: &'a [Input],
+    committed: &'a Receiver<Committed>,
+    /// Number of the epoch that is being decided.
+    epoch: u64,
+    /// Epochs that are committed.
+    committed_epoch: u64,
+    lines: LineCount,
+    positions: Vec<InputProgress>,
+    /// Batches, events of the run, of the epoch, and since the checkpoint.
+    batches: u64,
+    received: u64,
+    in_epoch: u64,
+    since_checkpoint: u64,
+    /// Stored bytes of all inputs; 0 if unknown.
+    stored: u64,
+}
+
+impl<'a> Deciding<'a> {
+    pub(super) fn new(
+        decider: &'a mut Decider,
+        identities: &'a mut Identities,
+        inputs: &'a [Input],
+        committed: &'a Receiver<Committed>,
+        epoch: u64,
+        stored: u64,
+    ) -> Self {
+        Self {
+            decider,
+            identities,
+            inputs,
+            committed,
+            epoch,
+            committed_epoch: epoch.saturating_sub(1),
+            lines: LineCount::default(),
+            positions: Vec::new(),
+            batches: 0,
+            received: 0,
+            in_epoch: 0,
+            since_checkpoint: 0,
+            stored,
+        }
+    }
+
+    /// Decides a batch, the next in input order.
+    pub(super) fn decide(
+        &mut self,
+        mut batch: EventBatch,
+        into: &mut DecidedBatch,
+        progress: &Progress,
+    ) -> Result<(), RunError> {
+        self.lines.place(&mut batch);
+        self.advance(&batch.origin);
+        self.batches += 1;
+        self.received += batch.received;
+        self.in_epoch += batch.received;
+        if self.batches == ESTIMATE_AFTER_BATCHES {
+            self.expect(progress.bytes.load(Ordering::Relaxed));
+        }
+        self.decider.decide(batch, into).map_err(AggregateError::from)?;
+        progress.events.store(self.received, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes room for the events that the bytes still unread will bring, if they are like those read.
+    fn expect(&mut self, read: u64) {
+        let estimate = u128::from(self.received) * u128::from(self.stored) / u128::from(read.max(1));
+        if self.stored > read
+            && let Ok(estimate) = usize::try_from(estimate)
+        {
+            self.decider.expect_identities(estimate);
+        }
+    }
+
+    /// Moves the position of an input to the end of a batch.
+    fn advance(&mut self, origin: &BatchOrigin) {
+        let Some(input) = self.inputs.get(origin.input as usize) else { return };
+        if self.positions.last().is_none_or(|last| last.input != input.name) {
+            self.positions.push(InputProgress {
+                input: input.name.clone(),
+                file: file_of(input),
+                from_offset: origin.offset,
+                to_offset: origin.offset,
+                to_line: 0,
+                is_complete: false,
+            });
+        }
+        if let Some(last) = self.positions.last_mut() {
+            last.to_offset = origin.end.offset;
+            last.to_line = origin.end.line;
+            last.is_complete = origin.is_last;
+        }
+    }
+
+    /// Ends the epoch, if it is large enough.
+    pub(super) fn cut_if_due(&mut self) -> Result<Option<EpochCut>, RunError> {
+        if self.in_epoch < EPOCH_EVENTS {
+            return Ok(None);
+        }
+        self.since_checkpoint += self.in_epoch;
+        let mut cut = self.cut();
+        if self.since_checkpoint >= CHECKPOINT_EVENTS {
+            self.since_checkpoint = 0;
+            cut.state = Some(self.identities.draft_state(self.decider, self.epoch)?);
+        }
+        self.epoch += 1;
+        while let Ok(committed) = self.committed.try_recv() {
+            self.note(committed);
+        }
+        if self.decider.dedup_mut().is_full() {
+            // What is in memory has to be on disk before it can be looked up there. The epoch that was just
+            // cut is not, so its identities stay.
+            self.identities.settle(self.decider.dedup_mut(), &cut.tally.identities)?;
+        }
+        Ok(Some(cut))
+    }
+
+    fn note(&mut self, committed: Committed) {
+        self.committed_epoch = committed.epoch.epoch;
+        self.identities.note_committed(&committed);
+    }
+
+    fn cut(&mut self) -> EpochCut {
+        self.in_epoch = 0;
+        EpochCut {
+            tally: self.decider.cut(),
+            positions: std::mem::take(&mut self.positions),
+            state: None,
+        }
+    }
+
+    /// What is left for the last epoch.
+    pub(super) fn end(mut self) -> Result<EpochCut, RunError> {
+        Ok(self.cut())
+    }
+}
+
+/// What a file is known by in the ledger.
+pub(super) fn file_of(input: &Input) -> Option<InputFile> {
+    let fingerprint = input.fingerprint.as_ref()?;
+    Some(InputFile {
+        path: fingerprint.path.clone(),
+        bytes: fingerprint.bytes,
+        modified_ns: fingerprint.modified_ns,
+    })
+}
