@@ -50,6 +50,9 @@ const DECIDED_BATCHES: usize = 4;
 /// yet are few of all that were read.
 const ESTIMATE_AFTER_BATCHES: u64 = 256;
 
+/// The epoch of a run: it is the only one.
+const EPOCH: i64 = 1;
+
 /// Contract lines, meters and periods in a part of the accruals table.
 const ACCRUAL_PART_GROUPS: usize = 1 << 16;
 
@@ -108,13 +111,13 @@ pub fn run(plan: &RunPlan, progress: &Progress) -> Result<RunReport, RunError> {
     let accounts = Arc::new(number_accounts(&plan.catalog));
     let mut tables = Tables::create(plan, &output)?;
     let mappings = plan.catalog.csv_mappings().to_vec();
-    let reader =
-        Reader::new(plan.inputs.clone(), mappings, Arc::clone(&metering), Arc::clone(&progress.bytes));
+    let inputs = plan.inputs.iter().map(|input| (input.clone(), None)).collect();
+    let reader = Reader::new(inputs, mappings, Arc::clone(&metering), Arc::clone(&progress.bytes));
     let reader = Mutex::new(reader);
     let dimensions = metering.dimensions().len();
 
     // Where one input does not say how long it is, nobody knows what is left.
-    let stored = plan.inputs.iter().map(|input| input.bytes).sum::<Option<u64>>().unwrap_or(0);
+    let stored = plan.inputs.iter().map(Input::bytes).sum::<Option<u64>>().unwrap_or(0);
     progress.bytes_total.store(stored, Ordering::Relaxed);
 
     let (empty_tx, empty_rx) = bounded(plan.decoders * 2 + SPARE_BATCHES);
@@ -271,8 +274,8 @@ impl Tables {
     fn create(plan: &RunPlan, output: &Output) -> Result<Self, AggregateError> {
         let names = plan.inputs.iter().map(|input| input.name.clone()).collect();
         Ok(Self {
-            rated_usage: RatedUsageTable::create(output, &plan.catalog)?,
-            quarantine: QuarantineTable::create(output, names)?,
+            rated_usage: RatedUsageTable::create(output, &plan.catalog, EPOCH)?,
+            quarantine: QuarantineTable::create(output, names, EPOCH)?,
             texts: Texts::default(),
         })
     }
@@ -314,7 +317,8 @@ fn finish(
     let accruals = write_accruals(plan, progress, &output, &totals)?;
     progress.begin(Stage::Publishing);
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    let rows = control.rows(|number| text(texts.source(number)), |number| text(texts.event_type(number)));
+    let source = |number| text(texts.source(number));
+    let rows = control.rows(EPOCH, source, |number| text(texts.event_type(number)));
     write_control_totals(&output, &rows)?;
     let books = Books {
         received,

@@ -1,5 +1,6 @@
 //! Writes quarantine: refused, conflicting and unrated events with their bytes.
 
+use ingest::CsvColumns;
 use rating::catalog::Catalog;
 use schemas::quarantine::{QUARANTINED_BYTES_MAX, QuarantineClass, UnratedReason, arrow_schema};
 
@@ -9,12 +10,14 @@ use crate::output::Output;
 use crate::parquet_columns::{Layout, TableWriter};
 
 /// Details and bytes mostly differ.
-const LAYOUT: Layout<'_> = Layout { plain: &["detail", "bytes"], ids: &["event_id"], sorted_by: &[] };
+const LAYOUT: Layout<'_> =
+    Layout { plain: &["detail", "bytes"], ids: &["quarantine_id", "event_id"], sorted_by: &[] };
 
-/// The quarantine of a run, as it is written.
+/// The quarantine of an epoch, as it is written.
 pub struct QuarantineTable {
     table: TableWriter,
     inputs: Vec<String>,
+    epoch: i64,
     totals: QuarantineTotals,
 }
 
@@ -27,6 +30,13 @@ pub struct QuarantineTotals {
     pub conflict: u64,
     /// Usages without a price.
     pub unrated: u64,
+}
+
+impl QuarantineTotals {
+    /// All rows.
+    const fn rows(&self) -> u64 {
+        self.rejected + self.conflict + self.unrated
+    }
 }
 
 /// A row of the table.
@@ -46,14 +56,14 @@ struct Entry<'a> {
 }
 
 impl QuarantineTable {
-    /// Begins the table. `inputs` names the inputs, by position.
+    /// Begins the table of an epoch. `inputs` names the inputs, by position.
     ///
     /// # Errors
     /// [`AggregateError`] when its file cannot be written.
-    pub fn create(output: &Output, inputs: Vec<String>) -> Result<Self, AggregateError> {
+    pub fn create(output: &Output, inputs: Vec<String>, epoch: i64) -> Result<Self, AggregateError> {
         let name = "quarantine/part-00000.parquet";
         let table = TableWriter::create(output, name, &arrow_schema(), LAYOUT)?;
-        Ok(Self { table, inputs, totals: QuarantineTotals::default() })
+        Ok(Self { table, inputs, epoch, totals: QuarantineTotals::default() })
     }
 
     /// Appends what a batch has for quarantine: refused events, then conflicts, then unrated usage.
@@ -134,9 +144,12 @@ impl QuarantineTable {
         let input = self.inputs.get(origin.input as usize).map_or("", String::as_str);
         let bytes = decided.batch.record(entry.span);
         let kept = bytes.get(..bytes.len().min(QUARANTINED_BYTES_MAX)).unwrap_or_default();
+        let rows = decided.batch.rows.as_deref();
+        let id = format!("{}-{}", self.epoch, self.totals.rows());
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.table.write(1, |row| {
-            row.text(entry.class.name())?
+            row.text(&id)?
+                .text(entry.class.name())?
                 .text(entry.reason)?
                 .text(entry.detail)?
                 .text(input)?
@@ -144,12 +157,15 @@ impl QuarantineTable {
                 .long(signed(origin.offset + u64::from(entry.span.start)))?
                 .long(signed(entry.length))?
                 .bytes(kept)?
+                .optional_text(rows.map(CsvColumns::mapping))?
+                .optional_text(rows.map(CsvColumns::header))?
                 .optional_text(entry.source)?
                 .optional_text(entry.event_id)?
                 .optional_text(entry.event_type)?
                 .optional_text(entry.account)?
                 .optional_long(entry.time)?
-                .optional_text(entry.meter)?;
+                .optional_text(entry.meter)?
+                .long(self.epoch)?;
             Ok(())
         })
     }

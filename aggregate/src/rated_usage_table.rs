@@ -29,9 +29,10 @@ use crate::text_list::TextList;
 /// Rows of a row group.
 pub const ROW_GROUP_ROWS: u64 = 1 << 20;
 
-/// The rated usage table of a run.
+/// The rated usage table of an epoch.
 pub struct RatedUsageTable {
     file: ParquetFile,
+    epoch: i64,
     columns: Columns,
     texts: Texts,
     meters: Vec<MeterColumn>,
@@ -102,6 +103,7 @@ struct Columns {
     price_book_version: RepeatingColumn<i32>,
     service_day: RepeatingColumn<i32>,
     billing_period_start: RepeatingColumn<i32>,
+    epoch: RepeatingColumn<i64>,
     dimensions: Vec<TextColumn>,
 }
 
@@ -160,11 +162,15 @@ impl Texts {
 }
 
 impl RatedUsageTable {
-    /// Begins the table.
+    /// Begins the table of an epoch.
     ///
     /// # Errors
     /// [`AggregateError`] when its file cannot be written.
-    pub fn create(output: &Output, catalog: &Catalog) -> std::result::Result<Self, AggregateError> {
+    pub fn create(
+        output: &Output,
+        catalog: &Catalog,
+        epoch: i64,
+    ) -> std::result::Result<Self, AggregateError> {
         let name = "rated_usage/part-00000.parquet";
         let schema = FileSchema::new(&arrow_schema(catalog.dimensions()), &[]);
         let failed = |error| parquet_error(Path::new(name), error);
@@ -184,7 +190,7 @@ impl RatedUsageTable {
             .collect();
         let texts = Texts::new(catalog);
         let written = RatedTotals::new(texts.currencies.clone());
-        Ok(Self { file, columns, texts, meters, lines: Vec::new(), written })
+        Ok(Self { file, epoch, columns, texts, meters, lines: Vec::new(), written })
     }
 
     /// Appends the rated usages of a batch.
@@ -202,6 +208,7 @@ impl RatedUsageTable {
 
     fn append_rows(&mut self, decided: &DecidedBatch) -> Result<()> {
         self.columns.extend(decided, &self.lines, &self.texts, &self.meters)?;
+        self.columns.epoch.repeat(self.epoch, decided.rated.rated.len())?;
         if self.columns.rows >= ROW_GROUP_ROWS {
             self.end_row_group()?;
         }
@@ -291,6 +298,7 @@ impl Columns {
             price_book_version: RepeatingColumn::new(next()?)?,
             service_day: RepeatingColumn::new(next()?)?,
             billing_period_start: RepeatingColumn::new(next()?)?,
+            epoch: RepeatingColumn::new(next()?)?,
             dimensions: columns.map(TextColumn::new).collect::<Result<_>>()?,
         })
     }
@@ -361,6 +369,7 @@ impl Columns {
         self.price_book_version.finish(to)?;
         self.service_day.finish(to)?;
         self.billing_period_start.finish(to)?;
+        self.epoch.finish(to)?;
         for (column, texts) in self.dimensions.iter_mut().zip(&texts.dimensions) {
             column.finish(|number| texts.get(number), to)?;
         }
