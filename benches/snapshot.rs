@@ -33,7 +33,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         bencher.iter_batched(
             || Output::create(&workload.scratch()).unwrap(),
             |output| {
-                let mut table = RatedUsageTable::create(&output, catalog).unwrap();
+                let mut table = RatedUsageTable::create(&output, catalog, 1).unwrap();
                 for batch in &decided {
                     table.append(batch).unwrap();
                 }

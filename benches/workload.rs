@@ -58,6 +58,7 @@ pub(crate) fn decode(inputs: Vec<Input>, catalog: &Catalog, mut take: impl FnMut
         accounts.intern(account.as_str().as_bytes());
     }
     let mappings = catalog.csv_mappings().to_vec();
+    let inputs = inputs.into_iter().map(|input| (input, None)).collect();
     let mut reader = Reader::new(inputs, mappings, Arc::clone(&metering), Arc::new(AtomicU64::new(0)));
     let dimensions = metering.dimensions().len();
     let mut decoder = Decoder::new(0, metering, Arc::new(accounts), HashKey::fixed(7));

@@ -63,6 +63,8 @@ pub struct DecidedBatch {
     pub unrated: Vec<Unrated>,
     /// Events whose identity was counted with other content.
     pub conflicts: Vec<u32>,
+    /// Events of a time whose identities may be forgotten.
+    pub too_old: Vec<u32>,
     /// Texts that are new to the run, in order of their numbers.
     pub new_texts: NewTexts,
 }
@@ -114,6 +116,7 @@ impl DecidedBatch {
         self.rated.rated.clear();
         self.unrated.clear();
         self.conflicts.clear();
+        self.too_old.clear();
         self.new_texts.sources.clear();
         self.new_texts.event_types.clear();
         self.new_texts.dimensions.iter_mut().for_each(Vec::clear);

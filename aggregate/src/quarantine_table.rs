@@ -1,8 +1,11 @@
 //! Writes quarantine: refused, conflicting and unrated events with their bytes.
 
+use ingest::CsvColumns;
 use rating::catalog::Catalog;
 use schemas::epoch::ContentKind;
-use schemas::quarantine::{QUARANTINED_BYTES_MAX, QuarantineClass, UnratedReason, arrow_schema};
+use schemas::quarantine::{
+    QUARANTINED_BYTES_MAX, QuarantineClass, RejectReason, UnratedReason, arrow_schema,
+};
 
 use crate::decider::DecidedBatch;
 use crate::epoch_files::{EpochFiles, MadeContent};
@@ -10,11 +13,14 @@ use crate::error::AggregateError;
 use crate::parquet_columns::{Layout, TableWriter};
 
 /// Details and bytes mostly differ.
-const LAYOUT: Layout<'_> = Layout { plain: &["detail", "bytes"], ids: &["event_id"], sorted_by: &[] };
+const LAYOUT: Layout<'_> =
+    Layout { plain: &["detail", "bytes"], ids: &["quarantine_id", "event_id"], sorted_by: &[] };
 
-/// The quarantine of a run, as it is written.
+/// The quarantine of one epoch after another, as it is written.
 pub struct QuarantineTable {
-    table: TableWriter,
+    files: EpochFiles,
+    /// Begun with the first row of an epoch: most have none.
+    table: Option<TableWriter>,
     inputs: Vec<String>,
     totals: QuarantineTotals,
 }
@@ -28,6 +34,13 @@ pub struct QuarantineTotals {
     pub conflict: u64,
     /// Usages without a price.
     pub unrated: u64,
+}
+
+impl QuarantineTotals {
+    /// All rows.
+    const fn rows(&self) -> u64 {
+        self.rejected + self.conflict + self.unrated
+    }
 }
 
 /// A row of the table.
@@ -47,13 +60,10 @@ struct Entry<'a> {
 }
 
 impl QuarantineTable {
-    /// Begins the table. `inputs` names the inputs, by position.
-    ///
-    /// # Errors
-    /// [`AggregateError`] when its file cannot be written.
-    pub fn create(files: &EpochFiles, inputs: Vec<String>) -> Result<Self, AggregateError> {
-        let table = TableWriter::create(files, ContentKind::Quarantine, &arrow_schema(), LAYOUT)?;
-        Ok(Self { table, inputs, totals: QuarantineTotals::default() })
+    /// A table for an epoch. `inputs` names the inputs, by position.
+    #[must_use]
+    pub fn new(files: EpochFiles, inputs: Vec<String>) -> Self {
+        Self { files, table: None, inputs, totals: QuarantineTotals::default() }
     }
 
     /// Appends what a batch has for quarantine: refused events, then conflicts, then unrated usage.
@@ -84,6 +94,11 @@ impl QuarantineTable {
                 meter: None,
             };
             self.write(decided, &entry)?;
+        }
+        for event in &decided.too_old {
+            self.totals.rejected += 1;
+            let reason = RejectReason::TooOld;
+            self.write_event(decided, *event, QuarantineClass::Rejected, reason.code(), reason.mend(), None, text)?;
         }
         for event in &decided.conflicts {
             self.totals.conflict += 1;
@@ -134,9 +149,20 @@ impl QuarantineTable {
         let input = self.inputs.get(origin.input as usize).map_or("", String::as_str);
         let bytes = decided.batch.record(entry.span);
         let kept = bytes.get(..bytes.len().min(QUARANTINED_BYTES_MAX)).unwrap_or_default();
+        let rows = decided.batch.rows.as_deref();
+        let epoch = self.files.epoch();
+        let id = format!("{epoch}-{}", self.totals.rows());
         let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        self.table.write(1, |row| {
-            row.text(entry.class.name())?
+        let table = match &mut self.table {
+            Some(table) => table,
+            table => {
+                let begun = TableWriter::create(&self.files, ContentKind::Quarantine, &arrow_schema(), LAYOUT)?;
+                table.insert(begun)
+            }
+        };
+        table.write(1, |row| {
+            row.text(&id)?
+                .text(entry.class.name())?
                 .text(entry.reason)?
                 .text(entry.detail)?
                 .text(input)?
@@ -144,23 +170,28 @@ impl QuarantineTable {
                 .long(signed(origin.offset + u64::from(entry.span.start)))?
                 .long(signed(entry.length))?
                 .bytes(kept)?
+                .optional_text(rows.map(CsvColumns::mapping))?
+                .optional_text(rows.map(CsvColumns::header))?
                 .optional_text(entry.source)?
                 .optional_text(entry.event_id)?
                 .optional_text(entry.event_type)?
                 .optional_text(entry.account)?
                 .optional_long(entry.time)?
-                .optional_text(entry.meter)?;
+                .optional_text(entry.meter)?
+                .long(signed(epoch))?;
             Ok(())
         })
     }
 
-    /// Ends the table; what was written.
+    /// Ends the epoch and begins another; what was written.
     ///
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
-    pub fn finish(self) -> Result<(MadeContent, QuarantineTotals), AggregateError> {
-        let (made, _) = self.table.finish()?;
-        Ok((made, self.totals))
+    pub fn end(&mut self, next: EpochFiles) -> Result<(Option<MadeContent>, QuarantineTotals), AggregateError> {
+        self.files = next;
+        let totals = std::mem::take(&mut self.totals);
+        let made = self.table.take().map(TableWriter::finish).transpose()?;
+        Ok((made.map(|(made, _)| made), totals))
     }
 }
 

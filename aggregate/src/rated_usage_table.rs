@@ -30,9 +30,12 @@ use crate::text_list::TextList;
 /// Rows of a row group.
 pub const ROW_GROUP_ROWS: u64 = 1 << 20;
 
-/// The rated usage table of a run.
+/// The rated usage of one epoch after another, as it is written.
 pub struct RatedUsageTable {
-    file: ParquetFile,
+    files: EpochFiles,
+    schema: FileSchema,
+    /// Begun with the first row group of an epoch.
+    file: Option<ParquetFile>,
     columns: Columns,
     texts: Texts,
     meters: Vec<MeterColumn>,
@@ -103,6 +106,7 @@ struct Columns {
     price_book_version: RepeatingColumn<i32>,
     service_day: RepeatingColumn<i32>,
     billing_period_start: RepeatingColumn<i32>,
+    epoch: RepeatingColumn<i64>,
     dimensions: Vec<TextColumn>,
 }
 
@@ -161,17 +165,19 @@ impl Texts {
 }
 
 impl RatedUsageTable {
-    /// Begins the table.
+    /// A table for an epoch. `texts` are those that the decider knows already.
     ///
     /// # Errors
-    /// [`AggregateError`] when its file cannot be written.
-    pub fn create(files: &EpochFiles, catalog: &Catalog) -> std::result::Result<Self, AggregateError> {
-        let name = ContentKind::RatedUsage.name();
+    /// [`AggregateError`] when the schema has no Parquet form.
+    pub fn new(
+        files: EpochFiles,
+        catalog: &Catalog,
+        known: &NewTexts,
+    ) -> std::result::Result<Self, AggregateError> {
         let schema = FileSchema::new(&arrow_schema(catalog.dimensions()), &[]);
-        let failed = |error| parquet_error(Path::new(name), error);
+        let failed = |error| parquet_error(Path::new(ContentKind::RatedUsage.name()), error);
         let schema = schema.map_err(failed)?;
         let columns = Columns::new(schema.columns()).map_err(failed)?;
-        let file = ParquetFile::create(files, ContentKind::RatedUsage, 0, schema)?;
         let meters = catalog
             .meters()
             .iter()
@@ -183,9 +189,10 @@ impl RatedUsageTable {
                 }
             })
             .collect();
-        let texts = Texts::new(catalog);
+        let mut texts = Texts::new(catalog);
+        texts.learn(known);
         let written = RatedTotals::new(texts.currencies.clone());
-        Ok(Self { file, columns, texts, meters, lines: Vec::new(), written })
+        Ok(Self { files, schema, file: None, columns, texts, meters, lines: Vec::new(), written })
     }
 
     /// Appends the rated usages of a batch.
@@ -198,32 +205,52 @@ impl RatedUsageTable {
         self.lines.extend(decided.rated.rated.iter().map(|rated| at(&self.texts.lines, rated.line as usize)));
         let added = self.written.add(decided, &self.lines);
         added.map_err(|Overflow| AggregateError::Overflow("sum of rated usage"))?;
-        self.append_rows(decided).map_err(|error| parquet_error(self.file.path(), error))
-    }
-
-    fn append_rows(&mut self, decided: &DecidedBatch) -> Result<()> {
-        self.columns.extend(decided, &self.lines, &self.texts, &self.meters)?;
+        self.append_rows(decided).map_err(|error| self.failed(error))?;
         if self.columns.rows >= ROW_GROUP_ROWS {
             self.end_row_group()?;
         }
         Ok(())
     }
 
-    fn end_row_group(&mut self) -> Result<()> {
-        let mut row_group = self.file.begin_row_group(std::mem::take(&mut self.columns.rows));
-        self.columns.finish(&self.texts, &mut row_group)?;
-        row_group.finish()
+    fn append_rows(&mut self, decided: &DecidedBatch) -> Result<()> {
+        self.columns.extend(decided, &self.lines, &self.texts, &self.meters)?;
+        let epoch = i64::try_from(self.files.epoch()).unwrap_or(i64::MAX);
+        self.columns.epoch.repeat(epoch, decided.rated.rated.len())
     }
 
-    /// Ends the table; what was written.
+    fn failed(&self, error: ParquetError) -> AggregateError {
+        let path = self.file.as_ref().map_or(Path::new(ContentKind::RatedUsage.name()), ParquetFile::path);
+        parquet_error(path, error)
+    }
+
+    fn end_row_group(&mut self) -> std::result::Result<(), AggregateError> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            file => {
+                let schema = self.schema.clone();
+                file.insert(ParquetFile::create(&self.files, ContentKind::RatedUsage, 0, schema)?)
+            }
+        };
+        let mut row_group = file.begin_row_group(std::mem::take(&mut self.columns.rows));
+        let ended = self.columns.finish(&self.texts, &mut row_group).and_then(|()| row_group.finish());
+        ended.map_err(|error| self.failed(error))
+    }
+
+    /// Ends the epoch and begins another; what was written.
     ///
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
-    pub fn finish(mut self) -> std::result::Result<(MadeContent, RatedTotals), AggregateError> {
+    pub fn end(
+        &mut self,
+        next: EpochFiles,
+    ) -> std::result::Result<(Option<MadeContent>, RatedTotals), AggregateError> {
         if self.columns.rows > 0 {
-            self.end_row_group().map_err(|error| parquet_error(self.file.path(), error))?;
+            self.end_row_group()?;
         }
-        Ok((self.file.finish()?, self.written))
+        self.files = next;
+        let fresh = RatedTotals::new(self.written.currencies.clone());
+        let written = std::mem::replace(&mut self.written, fresh);
+        Ok((self.file.take().map(ParquetFile::finish).transpose()?, written))
     }
 }
 
@@ -291,6 +318,7 @@ impl Columns {
             price_book_version: RepeatingColumn::new(next()?)?,
             service_day: RepeatingColumn::new(next()?)?,
             billing_period_start: RepeatingColumn::new(next()?)?,
+            epoch: RepeatingColumn::new(next()?)?,
             dimensions: columns.map(TextColumn::new).collect::<Result<_>>()?,
         })
     }
@@ -361,6 +389,7 @@ impl Columns {
         self.price_book_version.finish(to)?;
         self.service_day.finish(to)?;
         self.billing_period_start.finish(to)?;
+        self.epoch.finish(to)?;
         for (column, texts) in self.dimensions.iter_mut().zip(&texts.dimensions) {
             column.finish(|number| texts.get(number), to)?;
         }

@@ -9,8 +9,8 @@ use schemas::timestamp::{Timestamp, TimestampError};
 use schemas::usage_event::{EVENT_TIME_END, EVENT_TIME_MIN, SPECVERSION};
 
 use crate::decoder::{DecoderState, number_fault, shortened, span, too_large};
-use crate::event_batch::EventBatch;
-use crate::event_parser::{ParsedEvent, Token};
+use crate::event_batch::{EventBatch, Span};
+use crate::event_parser::{EventParser, ParsedEvent, Token};
 use crate::json::{Fault, canonical_number, number};
 use crate::key_tree::Attribute;
 use crate::keyed_hash::{ValueKind, leaf, seeded};
@@ -27,6 +27,8 @@ const NAME_SHOWN_MAX: usize = 60;
 /// A CSV mapping, bound to the columns of one file.
 #[derive(Debug)]
 pub struct CsvColumns {
+    mapping: String,
+    header: String,
     delimiter: u8,
     width: usize,
     file: String,
@@ -86,11 +88,16 @@ pub enum HeaderError {
     },
 }
 
+/// The byte that separates fields; a catalog has no mapping with a wider character.
+pub(crate) fn delimiter(mapping: &CsvMapping) -> u8 {
+    u8::try_from(mapping.delimiter).unwrap_or(b',')
+}
+
 /// The names of the columns, from the bytes of a file's first row.
 ///
 /// # Errors
 /// [`HeaderError`] where the bytes are not one row.
-pub(crate) fn read_header(bytes: &[u8], delimiter: u8) -> Result<Vec<String>, HeaderError> {
+fn read_header(bytes: &[u8], delimiter: u8) -> Result<Vec<String>, HeaderError> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(HeaderError::Utf16);
     }
@@ -118,16 +125,18 @@ fn shown(header: &[String]) -> String {
 }
 
 impl CsvColumns {
-    /// Binds a mapping to the header of a file.
+    /// Binds a mapping to the first row of a file.
     ///
     /// # Errors
     /// [`HeaderError`] where a column of the mapping is not there once.
-    pub fn bind(
+    pub(crate) fn bind(
         mapping: &CsvMapping,
         plan: &MeteringPlan,
         file: &str,
-        header: &[String],
+        first_row: &[u8],
     ) -> Result<Self, HeaderError> {
+        let delimiter = delimiter(mapping);
+        let header = read_header(first_row, delimiter)?;
         let column = |name: &String| {
             let mut positions = header.iter().enumerate().filter(|(_, column)| *column == name);
             let mapping = || mapping.id.to_string();
@@ -139,7 +148,7 @@ impl CsvColumns {
                 (None, _) => Err(HeaderError::MissingColumn {
                     mapping: mapping(),
                     missing: name.clone(),
-                    present: shown(header),
+                    present: shown(&header),
                 }),
             }
         };
@@ -152,7 +161,9 @@ impl CsvColumns {
             Ok(Property { column: column(source)?, name: name.clone(), slot })
         };
         Ok(Self {
-            delimiter: u8::try_from(mapping.delimiter).unwrap_or(b','),
+            mapping: mapping.id.to_string(),
+            header: String::from_utf8_lossy(first_row).into_owned(),
+            delimiter,
             width: header.len(),
             file: file.to_owned(),
             null_values: mapping.null_values.clone(),
@@ -168,6 +179,18 @@ impl CsvColumns {
             epoch: mapping.time.epoch,
             data: mapping.data.iter().map(property).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The mapping's id.
+    #[must_use]
+    pub fn mapping(&self) -> &str {
+        &self.mapping
+    }
+
+    /// The file's first row with its line end; what is not UTF-8 in it is replaced.
+    #[must_use]
+    pub fn header(&self) -> &str {
+        &self.header
     }
 
     pub(crate) const fn delimiter(&self) -> u8 {
@@ -278,9 +301,22 @@ struct Seeds {
 }
 
 impl Seeds {
+    fn new(parser: &EventParser) -> Self {
+        Self {
+            data: parser.attribute_seed("data"),
+            event_type: parser.attribute_seed("type"),
+            subject: parser.attribute_seed("subject"),
+        }
+    }
+
     fn attribute(&self, name: &str) -> u64 {
         if name == "type" { self.event_type } else { self.subject }
     }
+}
+
+/// Reads rows of any length and width. Nothing fails: the bytes are in memory, and may be any.
+fn rows_of(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(bytes)
 }
 
 /// Decodes the rows in a batch's bytes.
@@ -291,22 +327,13 @@ pub(crate) fn decode(
     bytes: &[u8],
     batch: &mut EventBatch,
 ) {
-    let seeds = Seeds {
-        data: decoder.parser.attribute_seed("data"),
-        event_type: decoder.parser.attribute_seed("type"),
-        subject: decoder.parser.attribute_seed("subject"),
-    };
+    let seeds = Seeds::new(&decoder.parser);
     let content = bytes.get(..bytes.len().saturating_sub(PADDING)).unwrap_or_default();
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(columns.delimiter)
-        .from_reader(content);
+    let mut reader = rows_of(content, columns.delimiter);
     let mut row = csv::ByteRecord::new();
     let (mut lines, mut counted) = (0, 0);
     loop {
         let start = reader.position().byte();
-        // The reader is over a slice in memory, and rows of any length and bytes are allowed.
         if !reader.read_byte_record(&mut row).unwrap_or(false) {
             return;
         }
@@ -324,17 +351,55 @@ pub(crate) fn decode(
         lines += line_ends(content.get(counted..start).unwrap_or_default());
         counted = start;
         let span = span(start, end, u32::try_from(lines).unwrap_or(u32::MAX));
-        let fields: Result<Vec<&str>, _> = row.iter().map(std::str::from_utf8).collect();
         let line = batch.origin.line + lines;
-        let filled = match (too_large(content.get(start..end)), &fields) {
-            (None, Ok(fields)) => columns.fill(&seeds, &mut decoder.parser.event, fields, line),
-            (fault, _) => {
-                decoder.parser.event.clear();
-                let no_utf8 = || Fault::of(RejectReason::InvalidUtf8, "the bytes are not UTF-8".to_owned());
-                Err(fault.unwrap_or_else(no_utf8))
-            }
-        };
+        let filled = fill(decoder, columns, &seeds, content.get(start..end), &row, line);
         decoder.accept_or_reject(plan, bytes, span, filled, batch);
+    }
+}
+
+/// Decodes a row that is alone in its span, and was on a line of its file.
+pub(crate) fn decode_row(
+    decoder: &mut DecoderState,
+    plan: &MeteringPlan,
+    columns: &CsvColumns,
+    line: u64,
+    bytes: &[u8],
+    span: Span,
+    batch: &mut EventBatch,
+) {
+    batch.received += 1;
+    let seeds = Seeds::new(&decoder.parser);
+    let content = bytes.get(span.start as usize..(span.start + span.length) as usize);
+    let mut reader = rows_of(content.unwrap_or_default(), columns.delimiter);
+    let (mut row, mut another) = (csv::ByteRecord::new(), csv::ByteRecord::new());
+    // No row is one without fields.
+    let _ = reader.read_byte_record(&mut row);
+    let filled = if reader.read_byte_record(&mut another).unwrap_or(false) {
+        decoder.parser.event.clear();
+        Err(Fault::of(RejectReason::MalformedCsv, "the record is more than one row".to_owned()))
+    } else {
+        fill(decoder, columns, &seeds, content, &row, line)
+    };
+    decoder.accept_or_reject(plan, bytes, span, filled, batch);
+}
+
+/// Fills the parser's event from a row.
+fn fill(
+    decoder: &mut DecoderState,
+    columns: &CsvColumns,
+    seeds: &Seeds,
+    content: Option<&[u8]>,
+    row: &csv::ByteRecord,
+    line: u64,
+) -> Result<(), Box<Fault>> {
+    let fields: Result<Vec<&str>, _> = row.iter().map(std::str::from_utf8).collect();
+    match (too_large(content), &fields) {
+        (None, Ok(fields)) => columns.fill(seeds, &mut decoder.parser.event, fields, line),
+        (fault, _) => {
+            decoder.parser.event.clear();
+            let no_utf8 = || Fault::of(RejectReason::InvalidUtf8, "the bytes are not UTF-8".to_owned());
+            Err(fault.unwrap_or_else(no_utf8))
+        }
     }
 }
 
@@ -366,8 +431,7 @@ mod tests {
             data: std::collections::BTreeMap::new(),
         };
         let plan = Arc::new(MeteringPlan::new(&[]));
-        let header = ["time".to_owned(), "account".to_owned()];
-        let columns = CsvColumns::bind(&mapping, &plan, "usage.csv", &header).unwrap();
+        let columns = CsvColumns::bind(&mapping, &plan, "usage.csv", b"time,account\n").unwrap();
         let mut batch = EventBatch::new(0);
         batch.bytes = [text.as_bytes(), &[0; PADDING]].concat();
         // The header was line 1.

@@ -23,6 +23,7 @@ use crate::json::{Fault, skip_space};
 use crate::key_tree::Attribute;
 use crate::keyed_hash::{HashKey, IdentityKey, ValueKind, leaf_of_word};
 use crate::metering::MeteringPlan;
+use crate::replay::{Form, KeptRecord};
 use crate::scan::PADDING;
 use crate::uuid::parse_uuid;
 
@@ -35,6 +36,8 @@ pub enum Records {
     Values(Vec<Span>),
     /// Rows of a CSV file with these columns.
     Rows(Arc<CsvColumns>),
+    /// Records that were kept, each with what it takes to read it again.
+    Kept(Vec<KeptRecord>),
 }
 
 /// Turns the bytes of batches into columns.
@@ -94,6 +97,9 @@ impl Decoder {
         // The bytes are lent out, so that columns can be filled while they are read.
         let bytes = std::mem::take(&mut batch.bytes);
         state.parser.event.unescaped.clear();
+        if let Records::Rows(columns) = records {
+            batch.rows = Some(Arc::clone(columns));
+        }
         let is_utf8 = simdutf8::basic::from_utf8(&bytes).is_ok();
         match records {
             Records::Lines => state.lines(plan, &bytes, is_utf8, batch),
@@ -103,6 +109,7 @@ impl Decoder {
                 }
             }
             Records::Rows(columns) => crate::csv_rows::decode(state, plan, columns, &bytes, batch),
+            Records::Kept(records) => state.kept(plan, &bytes, records, is_utf8, batch),
         }
         find_accounts(&self.accounts, &bytes, &state.parser.event.unescaped, &mut batch.events);
         std::mem::swap(&mut batch.unescaped, &mut state.parser.event.unescaped);
@@ -127,6 +134,38 @@ impl DecoderState {
         }
     }
 
+    /// Decodes records that were kept; each becomes one event or one reject.
+    fn kept(
+        &mut self,
+        plan: &MeteringPlan,
+        bytes: &[u8],
+        records: &[KeptRecord],
+        is_utf8: bool,
+        batch: &mut EventBatch,
+    ) {
+        for KeptRecord { span, length, position, form } in records {
+            let rejects = batch.rejects.len();
+            match form {
+                Form::Value => self.record(plan, bytes, *span, is_utf8, batch),
+                Form::Row { columns, line } => {
+                    crate::csv_rows::decode_row(self, plan, columns, *line, bytes, *span, batch);
+                }
+                Form::Unreadable { reason, detail } => {
+                    batch.received += 1;
+                    self.parser.event.clear();
+                    self.reject(bytes, *span, *Fault::of(*reason, detail.clone()), batch);
+                }
+            }
+            match batch.rejects.get_mut(rejects) {
+                Some(reject) => {
+                    reject.length = *length;
+                    batch.replayed.rejects.push(*position);
+                }
+                None => batch.replayed.events.push(*position),
+            }
+        }
+    }
+
     /// Decodes one JSON value.
     fn record(
         &mut self,
@@ -137,6 +176,7 @@ impl DecoderState {
         batch: &mut EventBatch,
     ) {
         batch.received += 1;
+        let span = if span.length as usize > EVENT_BYTES_MAX { trimmed(bytes, span) } else { span };
         let (start, end) = (span.start as usize, (span.start + span.length) as usize);
         if let Some(fault) = too_large(bytes.get(start..end)) {
             self.parser.event.clear();
@@ -381,12 +421,25 @@ impl DecoderState {
     }
 }
 
-/// The fault of a record that is too large, white space around it left out.
+/// The fault of a record that is too large.
 #[inline]
 pub(crate) fn too_large(record: Option<&[u8]>) -> Option<Box<Fault>> {
-    let length = record.filter(|record| record.len() > EVENT_BYTES_MAX)?.trim_ascii().len();
-    let detail = || format!("the record has {length} bytes");
-    (length > EVENT_BYTES_MAX).then(|| Fault::of(RejectReason::EventTooLarge, detail()))
+    let length = record.filter(|record| record.len() > EVENT_BYTES_MAX)?.len();
+    Some(Fault::of(RejectReason::EventTooLarge, too_large_detail(length as u64)))
+}
+
+/// What is said of a record that is too large.
+pub(crate) fn too_large_detail(length: u64) -> String {
+    format!("the record has {length} bytes")
+}
+
+/// A JSON value without the white space around it, which counts nothing against the limit.
+#[cold]
+fn trimmed(bytes: &[u8], whole: Span) -> Span {
+    let (start, end) = (whole.start as usize, (whole.start + whole.length) as usize);
+    let record = bytes.get(start..end).unwrap_or_default().trim_ascii_end();
+    let end = start + record.len();
+    span(end - record.trim_ascii_start().len(), end, whole.line)
 }
 
 pub(crate) fn span(start: usize, end: usize, line: u32) -> Span {

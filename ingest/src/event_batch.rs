@@ -3,12 +3,19 @@
 //! Texts that repeat are numbers of the decoder that met them first; the batch carries the texts
 //! that are new to that decoder. Ids, and the bytes of refused events, are ranges of the input.
 
+use std::sync::Arc;
+
 use schemas::quarantine::RejectReason;
 
+use crate::csv_rows::CsvColumns;
+use crate::position::InputPosition;
 use crate::uuid::uuid_text;
 
 /// Number of an account that no contract names.
 pub const UNKNOWN_ACCOUNT: u32 = u32::MAX;
+
+/// Position of the input of records that come from none: they are read again.
+pub const NO_INPUT: u32 = u32::MAX;
 
 /// Number of a dimension that has no value.
 pub const NO_VALUE: u32 = u32::MAX;
@@ -63,6 +70,10 @@ pub struct BatchOrigin {
     pub offset: u64,
     /// Line of the first byte, from 1; without the lines decoders count until [`LineCount`] adds them.
     pub line: u64,
+    /// Where it ends, what the reader skipped included; its line too is completed by [`LineCount`].
+    pub end: InputPosition,
+    /// Does its input end with it? The last batch of an input may hold no record.
+    pub is_last: bool,
 }
 
 /// Decoded events, the usage meters read from them, and what was refused.
@@ -74,6 +85,10 @@ pub struct EventBatch {
     pub decoder: usize,
     /// Input bytes, followed by padding.
     pub bytes: Vec<u8>,
+    /// What its records are rows of, if they are rows of one CSV file.
+    pub rows: Option<Arc<CsvColumns>>,
+    /// Which records of a list its events and rejects are, if they are read again.
+    pub replayed: Replayed,
     /// Line ends in the bytes, where the reader left them to the decoder to count.
     pub(crate) line_ends: u32,
     /// Texts that are not verbatim in the input.
@@ -88,6 +103,15 @@ pub struct EventBatch {
     pub rejects: Vec<Reject>,
     /// Records read: events and rejects.
     pub received: u64,
+}
+
+/// Positions in a list of records that are read again.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// Per event.
+    pub events: Vec<u32>,
+    /// Per reject.
+    pub rejects: Vec<u32>,
 }
 
 /// Columns with one element per event.
@@ -188,6 +212,9 @@ impl EventBatch {
     /// Empties the batch and keeps its buffers. The input bytes stay until others are read over them.
     pub fn clear(&mut self) {
         self.line_ends = 0;
+        self.rows = None;
+        self.replayed.events.clear();
+        self.replayed.rejects.clear();
         self.unescaped.clear();
         self.rejects.clear();
         self.received = 0;
@@ -249,13 +276,14 @@ pub struct LineCount {
 }
 
 impl LineCount {
-    /// Completes the line a decoded batch begins on. Batches come in the order of their sequence.
+    /// Completes the lines a decoded batch begins and ends on. Batches come in the order of their sequence.
     pub fn place(&mut self, batch: &mut EventBatch) {
         if batch.origin.input != self.input {
             *self = Self { input: batch.origin.input, lines: 0 };
         }
         batch.origin.line += self.lines;
         self.lines += u64::from(batch.line_ends);
+        batch.origin.end.line += self.lines;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use glob::Pattern;
 use schemas::csv_mapping::{CsvEventId, CsvMapping};
 use schemas::id::CsvMappingId;
+
+use crate::fingerprint::Fingerprint;
 
 /// What stands for standard input on the command line.
 pub const STANDARD_INPUT: &str = "-";
@@ -33,17 +35,41 @@ pub struct Input {
     pub name: String,
     /// The file; `None` for standard input.
     pub path: Option<PathBuf>,
-    /// Its size on disk, if it has one.
-    pub bytes: Option<u64>,
+    /// What the file is known by, if it can be read again; a pipe and standard input cannot.
+    pub fingerprint: Option<Fingerprint>,
     /// The CSV mapping that reads it, as a position among the mappings.
     pub mapping: Option<usize>,
 }
 
 impl Input {
+    /// A file, as it is now.
+    #[must_use]
+    pub fn file(path: PathBuf, mapping: Option<usize>) -> Self {
+        let fingerprint = Fingerprint::of(&path);
+        Self { name: path.display().to_string(), path: Some(path), fingerprint, mapping }
+    }
+
+    /// Standard input.
+    #[must_use]
+    pub fn standard(mapping: Option<usize>) -> Self {
+        Self { name: "standard input".to_owned(), path: None, fingerprint: None, mapping }
+    }
+
+    /// Its size on disk, if it has one.
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
+        self.fingerprint.as_ref().map(|fingerprint| fingerprint.bytes)
+    }
+
     /// Its name without directories, by which `file_and_line` knows its rows.
     pub(crate) fn file_name(&self) -> &str {
-        self.path.as_deref().and_then(file_name).unwrap_or(&self.name)
+        file_name_of(&self.name)
     }
+}
+
+/// The name of an input without directories.
+pub(crate) fn file_name_of(input: &str) -> &str {
+    file_name(Path::new(input)).unwrap_or(input)
 }
 
 /// Why an input cannot be read.
@@ -123,6 +149,16 @@ pub enum InputError {
         /// Decompressed bytes read before.
         offset: u64,
     },
+    /// A position that is none of the input.
+    #[error("{name}: cannot go on after {offset} bytes: {problem}")]
+    Position {
+        /// The input.
+        name: String,
+        /// Decompressed bytes before the position.
+        offset: u64,
+        /// What is wrong, and how to mend it.
+        problem: &'static str,
+    },
     /// Input that grows out of proportion.
     #[error(
         "{name}: decompresses to more than {DECOMPRESSION_RATIO_MAX} times its size: this is no usage data"
@@ -154,8 +190,7 @@ pub fn find_inputs(
     let mut inputs = Vec::new();
     for name in names {
         if name == STANDARD_INPUT {
-            let name = "standard input".to_owned();
-            inputs.push(Input { name, path: None, bytes: None, mapping: forced });
+            inputs.push(Input::standard(forced));
             continue;
         }
         for path in find_files(name, &patterns)? {
@@ -164,13 +199,7 @@ pub fn find_inputs(
             if mapping.is_none() && is_csv() {
                 return Err(InputError::UnmappedCsv(path.display().to_string()));
             }
-            let bytes = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file);
-            inputs.push(Input {
-                name: path.display().to_string(),
-                bytes: bytes.map(|metadata| metadata.len()),
-                path: Some(path),
-                mapping,
-            });
+            inputs.push(Input::file(path, mapping));
         }
     }
     if inputs.is_empty() {
@@ -320,6 +349,7 @@ pub(crate) struct ByteStream {
     name: String,
     compression: Option<&'static str>,
     stored: Arc<AtomicU64>,
+    progress: Arc<AtomicU64>,
     offset: u64,
 }
 
@@ -345,7 +375,26 @@ impl ByteStream {
             }
             _ => (Box::new(whole), None),
         };
-        Ok(Self { stream, name: input.name.clone(), compression, stored, offset: 0 })
+        let progress = Arc::clone(progress);
+        Ok(Self { stream, name: input.name.clone(), compression, stored, progress, offset: 0 })
+    }
+
+    /// Are its bytes stored compressed?
+    pub(crate) const fn is_compressed(&self) -> bool {
+        self.compression.is_some()
+    }
+
+    /// Goes to a place in a file that is not compressed; the bytes before it count as read.
+    pub(crate) fn go_to(&mut self, path: &Path, offset: u64) -> Result<(), InputError> {
+        let file = File::open(path).and_then(|mut file| file.seek(SeekFrom::Start(offset)).map(|_| file));
+        let file = file.map_err(|error| self.failed(offset, error))?;
+        let read = self.stored.swap(offset, Ordering::Relaxed);
+        self.progress.fetch_add(offset, Ordering::Relaxed);
+        self.progress.fetch_sub(read, Ordering::Relaxed);
+        let (stored, progress) = (Arc::clone(&self.stored), Arc::clone(&self.progress));
+        self.stream = Box::new(Counted { stream: Box::new(file), stored, progress });
+        self.offset = offset;
+        Ok(())
     }
 
     /// Fills a buffer from its front; how many bytes there were, fewer only at the end of the input.

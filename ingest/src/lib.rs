@@ -21,17 +21,20 @@ pub mod dedup;
 pub mod event_batch;
 mod event_parser;
 mod event_time;
+pub mod fingerprint;
 pub mod input;
 pub mod interner;
 mod json;
 mod key_tree;
 pub mod keyed_hash;
 pub mod metering;
+pub mod position;
 pub mod reader;
 #[cfg(test)]
 mod reject_details;
+pub mod replay;
 mod scan;
 mod split;
 pub mod uuid;
 
-pub use csv_rows::HeaderError;
+pub use csv_rows::{CsvColumns, HeaderError};

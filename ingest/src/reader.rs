@@ -2,8 +2,12 @@
 //!
 //! One reader serves all decoders: it hands out numbered batches in input order, so that deciding can
 //! follow that order whichever decoder is faster. Cuts depend on the bytes alone, never on how they
-//! arrived (RATE-2).
+//! arrived (RATE-2): a reader that begins at the end of a batch hands out the batches that follow it.
+//!
+//! Lines that are stored plain are gone on with in place. Everything else is read from its beginning and cut
+//! as before, and what was handed out is dropped without being decoded.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -11,11 +15,12 @@ use schemas::csv_mapping::CsvMapping;
 use schemas::quarantine::{QUARANTINED_BYTES_MAX, RejectReason};
 use schemas::usage_event::EVENT_BYTES_MAX;
 
-use crate::csv_rows::{CsvColumns, read_header};
-use crate::decoder::{Records, span};
+use crate::csv_rows::{CsvColumns, delimiter};
+use crate::decoder::{Records, span, too_large_detail};
 use crate::event_batch::{BatchOrigin, EventBatch, ReadAttributes, Reject};
 use crate::input::{ByteStream, Input, InputError, has_ending, stem};
 use crate::metering::MeteringPlan;
+use crate::position::InputPosition;
 use crate::scan::PADDING;
 use crate::split::{RowSplitter, ValueEnd, ValueSplitter, line_ends};
 
@@ -25,15 +30,24 @@ pub const BATCH_BYTES: usize = 512 << 10;
 /// A carriage return and a line feed, which are no part of a record.
 const LINE_END_BYTES_MAX: usize = 2;
 
-/// Longest header of a CSV file.
-const HEADER_BYTES_MAX: usize = 1 << 20;
+/// Bytes by which the format of an input is told; the longest header of a CSV file.
+const HEAD_BYTES: usize = 512 << 10;
+
+/// What is wrong with a position in an input that is gone when it is read.
+const NOT_A_FILE: &str =
+    "only a file can be read again: read this input from its beginning, or store it in a file";
+
+/// What is wrong with a position where no batch ended.
+const NO_CUT: &str = "the file has other content than when it was read up to there, but the size and time it \
+    had then: restore it, or give it another time (touch) and it is read from its beginning";
 
 /// Hands out the records of inputs, batch by batch.
 pub struct Reader {
-    inputs: Vec<Input>,
+    inputs: Vec<(Input, Option<InputPosition>)>,
     mappings: Vec<CsvMapping>,
     plan: Arc<MeteringPlan>,
     progress: Arc<AtomicU64>,
+    batch_bytes: usize,
     next_input: usize,
     open: Option<OpenInput>,
     sequence: u64,
@@ -41,9 +55,10 @@ pub struct Reader {
 
 struct OpenInput {
     stream: ByteStream,
-    position: u32,
+    number: u32,
     name: String,
     format: Format,
+    batch_bytes: usize,
     /// Begins with the bytes read beyond the last record handed out. What follows them is left over
     /// from earlier batches: bytes that are to be read over need not be cleared.
     buffer: Vec<u8>,
@@ -62,63 +77,94 @@ enum Format {
 }
 
 impl Reader {
-    /// A reader of inputs. Stored bytes are added to `progress` as they are read.
+    /// A reader of inputs, each from its beginning or from where a batch of it ended. Stored bytes are added
+    /// to `progress` as they are read or passed over.
     #[must_use]
     pub fn new(
-        inputs: Vec<Input>,
+        inputs: Vec<(Input, Option<InputPosition>)>,
         mappings: Vec<CsvMapping>,
         plan: Arc<MeteringPlan>,
         progress: Arc<AtomicU64>,
     ) -> Self {
-        Self { inputs, mappings, plan, progress, next_input: 0, open: None, sequence: 0 }
-    }
-
-    /// Fills a cleared batch with the next records; `None` when there are no more.
-    ///
-    /// # Errors
-    /// [`InputError`] when an input cannot be read to its end.
-    pub fn next(&mut self, batch: &mut EventBatch) -> Result<Option<Records>, InputError> {
-        loop {
-            let mut open = match self.open.take() {
-                Some(open) => open,
-                None => match self.open_next()? {
-                    Some(open) => open,
-                    None => return Ok(None),
-                },
-            };
-            if let Some(records) = open.next(batch)? {
-                batch.origin.sequence = self.sequence;
-                self.sequence += 1;
-                self.open = Some(open);
-                return Ok(Some(records));
-            }
+        Self {
+            inputs,
+            mappings,
+            plan,
+            progress,
+            batch_bytes: BATCH_BYTES,
+            next_input: 0,
+            open: None,
+            sequence: 0,
         }
     }
 
-    fn open_next(&mut self) -> Result<Option<OpenInput>, InputError> {
-        let Some(input) = self.inputs.get(self.next_input) else { return Ok(None) };
-        let position = u32::try_from(self.next_input).unwrap_or(u32::MAX);
+    /// Lets batches have about so many bytes. Positions are those of one size: another cuts elsewhere.
+    #[must_use]
+    pub fn with_batch_bytes(self, batch_bytes: usize) -> Self {
+        Self { batch_bytes: batch_bytes.max(1), ..self }
+    }
+
+    /// Fills a cleared batch with the next records; `None` when there are no more. Every input ends with a
+    /// batch that says so, if need be with one that is empty.
+    ///
+    /// # Errors
+    /// [`InputError`] when an input cannot be read to its end, or not from its position.
+    pub fn next(&mut self, batch: &mut EventBatch) -> Result<Option<Records>, InputError> {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => match self.open_next(batch)? {
+                Some(open) => open,
+                None => return Ok(None),
+            },
+        };
+        let records = open.next(batch)?;
+        batch.origin.sequence = self.sequence;
+        self.sequence += 1;
+        if !batch.origin.is_last {
+            self.open = Some(open);
+        }
+        Ok(Some(records))
+    }
+
+    /// Opens the next input and goes to where it begins; the batch is used on the way.
+    fn open_next(&mut self, batch: &mut EventBatch) -> Result<Option<OpenInput>, InputError> {
+        let Some((input, from)) = self.inputs.get(self.next_input) else { return Ok(None) };
+        let number = u32::try_from(self.next_input).unwrap_or(u32::MAX);
         self.next_input += 1;
+        let from = from.filter(|from| from.offset > 0);
+        if let Some(from) = from
+            && !input.path.as_ref().is_some_and(|path| path.is_file() || !path.exists())
+        {
+            return Err(wrong_position(&input.name, from, NOT_A_FILE));
+        }
         let mut open = OpenInput {
             stream: ByteStream::open(input, &self.progress)?,
-            position,
+            number,
             name: input.name.clone(),
             format: Format::Lines,
+            batch_bytes: self.batch_bytes,
             buffer: Vec::new(),
             waiting: 0,
             offset: 0,
             line: 1,
             at_end: false,
         };
-        open.fill(BATCH_BYTES)?;
+        open.fill(HEAD_BYTES)?;
         open.skip_byte_order_mark();
         let mapping = input.mapping.and_then(|mapping| self.mappings.get(mapping));
         open.format = match mapping {
             Some(mapping) => open.bind(input, mapping, &self.plan)?,
             None => open.json_format(input),
         };
+        if let (Some(from), Some(path)) = (from, &input.path) {
+            open.go_to(path, from, batch)?;
+        }
         Ok(Some(open))
     }
+}
+
+fn wrong_position(name: &str, position: InputPosition, problem: &'static str) -> InputError {
+    InputError::Position { name: name.to_owned(), offset: position.offset, problem }
 }
 
 impl OpenInput {
@@ -173,74 +219,131 @@ impl OpenInput {
         mapping: &CsvMapping,
         plan: &MeteringPlan,
     ) -> Result<Format, InputError> {
-        let delimiter = u8::try_from(mapping.delimiter).unwrap_or(b',');
-        let header_end = RowSplitter::new(delimiter).first_end(self.carry());
-        let header_end = header_end.unwrap_or(self.waiting).min(HEADER_BYTES_MAX);
+        let header_end = RowSplitter::new(delimiter(mapping)).first_end(self.carry());
+        let header_end = header_end.unwrap_or(self.waiting);
         let header = self.carry().get(..header_end).unwrap_or_default().to_vec();
         self.drop_front(header.len());
         self.offset += header.len() as u64;
         self.line += line_ends(&header);
-        read_header(&header, delimiter)
-            .and_then(|names| CsvColumns::bind(mapping, plan, input.file_name(), &names))
+        CsvColumns::bind(mapping, plan, input.file_name(), &header)
             .map(|columns| Format::Rows(Arc::new(columns)))
             .map_err(|error| InputError::Header { name: input.name.clone(), error })
     }
 
-    /// Moves the next whole records into the batch; `None` at the end of the input.
-    fn next(&mut self, batch: &mut EventBatch) -> Result<Option<Records>, InputError> {
-        self.fill(BATCH_BYTES)?;
-        batch.origin =
-            BatchOrigin { sequence: 0, input: self.position, offset: self.offset, line: self.line };
-        loop {
-            if self.waiting == 0 && self.at_end {
-                return self.finish();
+    /// Goes to where a batch ended in an earlier reading; the batch is used on the way.
+    fn go_to(
+        &mut self,
+        path: &Path,
+        position: InputPosition,
+        batch: &mut EventBatch,
+    ) -> Result<(), InputError> {
+        let is_plain = matches!(self.format, Format::Lines) && !self.stream.is_compressed();
+        if is_plain && position.offset > self.offset {
+            self.go_to_line(path, position)?;
+        }
+        while self.offset < position.offset {
+            self.next(batch)?;
+            batch.clear();
+            if batch.origin.is_last {
+                break;
             }
-            let (end, records) = self.cut()?;
-            if end > 0 {
-                self.hand_over(end, batch);
-                return Ok(Some(records));
-            }
-            // Not one whole record: read on, up to the largest event there may be.
-            let reach = self.waiting + BATCH_BYTES;
-            if self.waiting > EVENT_BYTES_MAX + LINE_END_BYTES_MAX {
-                return self.skip_record(batch).map(Some);
-            }
-            self.fill(reach)?;
+        }
+        if let Format::Lines = self.format {
+            // The decoders counted them.
+            self.line = position.line + 1;
+        }
+        if (self.offset, self.line) != (position.offset, position.line + 1) {
+            return Err(wrong_position(&self.name, position, NO_CUT));
+        }
+        Ok(())
+    }
+
+    /// Goes to where a line begins, or to the end.
+    fn go_to_line(&mut self, path: &Path, position: InputPosition) -> Result<(), InputError> {
+        self.stream.go_to(path, position.offset - 1)?;
+        let mut before = [0];
+        let is_there = self.stream.fill(&mut before)? > 0;
+        (self.waiting, self.at_end, self.offset) = (0, false, position.offset);
+        self.fill(self.batch_bytes)?;
+        let is_end = self.waiting == 0;
+        if is_there && (before == *b"\n" || is_end) {
+            Ok(())
+        } else {
+            Err(wrong_position(&self.name, position, NO_CUT))
         }
     }
 
-    /// How many of the waiting bytes are whole records, and where the records are.
-    fn cut(&mut self) -> Result<(usize, Records), InputError> {
+    /// Moves the next whole records into the batch; none at the end of the input.
+    fn next(&mut self, batch: &mut EventBatch) -> Result<Records, InputError> {
+        batch.origin = BatchOrigin {
+            input: self.number,
+            offset: self.offset,
+            line: self.line,
+            ..BatchOrigin::default()
+        };
+        let mut limit = self.batch_bytes;
+        let records = loop {
+            self.fill(limit)?;
+            if self.waiting == 0 && self.at_end {
+                break self.finish(batch)?;
+            }
+            let (end, records) = self.cut(limit)?;
+            if end > 0 {
+                self.hand_over(end, batch);
+                break records;
+            }
+            // Not one whole record: read on, up to the largest event there may be.
+            if limit > EVENT_BYTES_MAX + LINE_END_BYTES_MAX {
+                break self.skip_record(batch)?;
+            }
+            limit += self.batch_bytes;
+        };
+        // Lines are counted from 1, and decoders count the others.
+        batch.origin.end = InputPosition { offset: self.offset, line: self.line - 1 };
+        batch.origin.is_last = self.at_end && self.waiting == 0 && !self.is_in_list();
+        Ok(records)
+    }
+
+    /// How many of the waiting bytes are whole records, and where the records are; bytes beyond the limit
+    /// do not count.
+    fn cut(&mut self, limit: usize) -> Result<(usize, Records), InputError> {
         let truncated = |what| InputError::Truncated {
             name: self.name.clone(),
             what,
             offset: self.offset + self.waiting as u64,
         };
-        let carry = self.buffer.get(..self.waiting).unwrap_or_default();
+        let at_end = self.at_end && self.waiting <= limit;
+        let carry = self.buffer.get(..self.waiting.min(limit)).unwrap_or_default();
         match &mut self.format {
             Format::Lines => {
                 let end = memchr::memrchr(b'\n', carry).map_or(0, |newline| newline + 1);
-                Ok((if self.at_end { self.waiting } else { end }, Records::Lines))
+                Ok((if at_end { carry.len() } else { end }, Records::Lines))
             }
             Format::Rows(columns) => {
                 let end = RowSplitter::new(columns.delimiter()).last_end(carry);
-                let end = if self.at_end { self.waiting } else { end.unwrap_or(0) };
+                let end = if at_end { carry.len() } else { end.unwrap_or(0) };
                 Ok((end, Records::Rows(Arc::clone(columns))))
             }
             Format::Values(splitter) => {
-                let (end, spans) = splitter.split(carry, self.at_end).map_err(|_| truncated("JSON list"))?;
+                let (end, spans) = splitter.split(carry, at_end).map_err(|_| truncated("JSON list"))?;
                 Ok((end, Records::Values(spans)))
             }
         }
     }
 
-    fn finish(&mut self) -> Result<Option<Records>, InputError> {
-        match &self.format {
-            Format::Values(splitter) if splitter.is_open() => {
-                Err(InputError::Truncated { name: self.name.clone(), what: "JSON list", offset: self.offset })
-            }
-            _ => Ok(None),
+    fn is_in_list(&self) -> bool {
+        matches!(&self.format, Format::Values(splitter) if splitter.is_open())
+    }
+
+    /// The batch at the end of the input.
+    fn finish(&mut self, batch: &mut EventBatch) -> Result<Records, InputError> {
+        if self.is_in_list() {
+            let (name, offset) = (self.name.clone(), self.offset);
+            return Err(InputError::Truncated { name, what: "JSON list", offset });
         }
+        batch.bytes.clear();
+        pad(&mut batch.bytes);
+        Ok(Records::Values(Vec::new()))
     }
 
     fn hand_over(&mut self, end: usize, batch: &mut EventBatch) {
@@ -300,7 +403,7 @@ impl OpenInput {
             span: span(0, kept, 0),
             length,
             reason: RejectReason::EventTooLarge,
-            detail: format!("the record has {length} bytes"),
+            detail: too_large_detail(length),
             attributes: ReadAttributes::default(),
         });
         Ok(Records::Values(Vec::new()))
@@ -308,7 +411,7 @@ impl OpenInput {
 }
 
 /// Adds the zeros that decoding needs after the bytes.
-fn pad(bytes: &mut Vec<u8>) {
+pub(crate) fn pad(bytes: &mut Vec<u8>) {
     bytes.resize(bytes.len() + PADDING, 0);
 }
 
@@ -317,76 +420,4 @@ fn newlines(bytes: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event_batch::LineCount;
-    use std::io::Write;
-
-    /// Reads a file with batches that come round, as a run does; what each batch holds.
-    fn read(content: &[u8]) -> Vec<(Vec<u8>, BatchOrigin, usize)> {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(content).unwrap();
-        let input = Input {
-            name: "events.ndjson".to_owned(),
-            path: Some(file.path().to_owned()),
-            bytes: None,
-            mapping: None,
-        };
-        let plan = Arc::new(MeteringPlan::new(&[]));
-        let mut reader = Reader::new(vec![input], Vec::new(), plan, Arc::default());
-        let mut batches = [EventBatch::new(0), EventBatch::new(0), EventBatch::new(0)];
-        let mut lines = LineCount::default();
-        let mut read = Vec::new();
-        for turn in 0.. {
-            let batch = &mut batches[turn % 3];
-            batch.clear();
-            if reader.next(batch).unwrap().is_none() {
-                break;
-            }
-            let (content, padding) = batch.bytes.split_at(batch.bytes.len() - PADDING);
-            assert_eq!(padding, [0; PADDING]);
-            let content = content.to_vec();
-            // As a decoder does.
-            batch.line_ends = u32::try_from(newlines(&content)).unwrap();
-            lines.place(batch);
-            read.push((content, batch.origin.clone(), batch.rejects.len()));
-        }
-        read
-    }
-
-    #[test]
-    fn batches_are_the_input_cut_after_lines() {
-        for (lines, reach) in [(1, 9), (200_000, 23), (400, 39_989), (7, 900_001)] {
-            let mut content = Vec::new();
-            for line in 0..lines {
-                content.extend(std::iter::repeat_n(
-                    b'a' + u8::try_from(line % 26).unwrap(),
-                    line * 7919 % reach,
-                ));
-                content.push(b'\n');
-            }
-            content.extend_from_slice(b"no line end");
-            let batches = read(&content);
-            let mut offset = 0;
-            for (sequence, (bytes, origin, rejects)) in batches.iter().enumerate() {
-                assert_eq!((origin.sequence, origin.offset), (sequence as u64, offset as u64));
-                assert_eq!(origin.line, newlines(&content[..offset]) + 1);
-                assert_eq!(bytes, &content[offset..offset + bytes.len()]);
-                assert_eq!(*rejects, 0);
-                offset += bytes.len();
-                assert!(offset == content.len() || bytes.ends_with(b"\n"));
-            }
-            assert_eq!(offset, content.len());
-        }
-    }
-
-    #[test]
-    fn a_record_that_is_too_large_is_refused_alone() {
-        let content = [&b"{}\n"[..], &vec![b'x'; EVENT_BYTES_MAX * 2], b"\n{\"a\":1}\n"].concat();
-        let batches = read(&content);
-        let kept = vec![b'x'; QUARANTINED_BYTES_MAX];
-        let expected: [(&[u8], usize); 3] = [(b"{}\n", 0), (&kept, 1), (b"{\"a\":1}\n", 0)];
-        let got: Vec<_> = batches.iter().map(|(bytes, _, rejects)| (bytes.as_slice(), *rejects)).collect();
-        assert_eq!(got, expected);
-    }
-}
+mod tests;

@@ -42,6 +42,11 @@ pub(crate) fn quantity(name: &str, nullable: bool) -> Field {
     decimal(name, QUANTITY_SCALE, nullable)
 }
 
+/// The epoch that committed a row.
+pub(crate) fn epoch() -> Field {
+    Field::new("epoch", DataType::Int64, false)
+}
+
 /// A UUID, as 16 bytes.
 pub(crate) fn uuid(name: &str, nullable: bool) -> Field {
     Field::new(name, DataType::FixedSizeBinary(16), nullable).with_extension_type(Uuid)

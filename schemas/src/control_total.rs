@@ -1,6 +1,8 @@
-//! Control totals: where every event of a run went, so that conservation can be queried (CONS-1).
+//! Control totals: where every event went, so that conservation can be queried (CONS-1).
 //!
-//! `received = rated + unrated + duplicate + conflict + rejected + voided`, in every row.
+//! `received = rated + unrated + duplicate + conflict + rejected + voided`, in every row. A row is what one
+//! epoch changed, so that counts add up over epochs: an event that is read again and priced then is one less
+//! rejected and one more rated, and not received again.
 
 use std::sync::Arc;
 
@@ -8,9 +10,10 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::columns::text;
+use crate::columns::{epoch, text};
 
-/// Where the events of one source, type and calendar month (UTC) went.
+/// Where the events of one source, type and calendar month (UTC) went in an epoch; a count is negative
+/// where earlier epochs counted events that went elsewhere since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ControlTotal {
     /// Producer; absent for events whose source could not be read.
@@ -20,19 +23,21 @@ pub struct ControlTotal {
     /// Calendar month of the event time, `2026-10`; absent where it could not be read.
     pub month: Option<String>,
     /// Events read.
-    pub received: u64,
+    pub received: i64,
     /// Events with a price under every meter that counts them.
-    pub rated: u64,
+    pub rated: i64,
     /// Events that were counted but lack a price under a meter that counts them.
-    pub unrated: u64,
+    pub unrated: i64,
     /// Events seen before with the same content.
-    pub duplicate: u64,
+    pub duplicate: i64,
     /// Events seen before with other content.
-    pub conflict: u64,
+    pub conflict: i64,
     /// Events that are not valid.
-    pub rejected: u64,
+    pub rejected: i64,
     /// Events taken back.
-    pub voided: u64,
+    pub voided: i64,
+    /// Number of the epoch that committed it.
+    pub epoch: i64,
 }
 
 /// The columns of the control totals table.
@@ -50,5 +55,6 @@ pub fn arrow_schema() -> SchemaRef {
         count("conflict"),
         count("rejected"),
         count("voided"),
+        epoch(),
     ]))
 }

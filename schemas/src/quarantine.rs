@@ -7,15 +7,18 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{text, timestamp};
+use crate::columns::{epoch, text, timestamp};
 use crate::timestamp::Timestamp;
 
-/// Most bytes of a refused event that are kept; the record states the whole length.
-pub const QUARANTINED_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of an event that are kept: all of any event that could ever be valid. The record states the
+/// whole length.
+pub const QUARANTINED_BYTES_MAX: usize = crate::usage_event::EVENT_BYTES_MAX;
 
 /// An event in quarantine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantineRecord {
+    /// Number of the epoch that committed it, a hyphen, and its number in that epoch, from 1.
+    pub quarantine_id: String,
     /// Why it is here, in one word.
     pub class: QuarantineClass,
     /// Closed code: a [`RejectReason`], `conflict`, or an [`UnratedReason`].
@@ -34,6 +37,10 @@ pub struct QuarantineRecord {
     #[serde(with = "base64_text")]
     #[schemars(with = "String", extend("contentEncoding" = "base64"))]
     pub bytes: Vec<u8>,
+    /// Id of the CSV mapping that read it, if it is a row of a CSV file.
+    pub csv_mapping: Option<String>,
+    /// The first row of its CSV file, with its line end.
+    pub csv_header: Option<String>,
     /// `source`, where it could be read.
     pub source: Option<String>,
     /// `id`, where it could be read.
@@ -46,6 +53,8 @@ pub struct QuarantineRecord {
     pub event_time: Option<Timestamp>,
     /// The meter whose usage could not be priced.
     pub meter_id: Option<String>,
+    /// Number of the epoch that committed it.
+    pub epoch: i64,
 }
 
 /// Bytes as base64 text with padding, so that events in any encoding survive JSON.
@@ -133,6 +142,8 @@ reasons! {
         MalformedJson = "malformed_json": "send each event as one JSON object",
         /// Not a row the CSV mapping can read.
         MalformedCsv = "malformed_csv": "give every row as many fields as the header has",
+        /// A row whose CSV mapping is gone, or reads columns that its file does not have; only when it is read again.
+        NoCsvMapping = "no_csv_mapping": "put the csv_mapping that read the file back into the catalog, and read the record again",
         /// JSON, but not an object.
         NotAnObject = "not_an_object": "send a JSON object",
         /// Nested deeper than [`crate::usage_event::EVENT_DEPTH_MAX`].
@@ -208,6 +219,7 @@ reasons! {
 #[must_use]
 pub fn arrow_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
+        text("quarantine_id", false),
         text("class", false),
         text("reason", false),
         text("detail", false),
@@ -216,11 +228,14 @@ pub fn arrow_schema() -> SchemaRef {
         Field::new("offset", DataType::Int64, false),
         Field::new("length", DataType::Int64, false),
         Field::new("bytes", DataType::Binary, false),
+        text("csv_mapping", true),
+        text("csv_header", true),
         text("source", true),
         text("event_id", true),
         text("event_type", true),
         text("account_id", true),
         timestamp("event_time", true),
         text("meter_id", true),
+        epoch(),
     ]))
 }

@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{amount, date, quantity, text, timestamp, uuid};
+use crate::columns::{amount, date, epoch, quantity, text, timestamp, uuid};
 use crate::currency::Currency;
 use crate::date::Date;
 use crate::id::{AccountId, ContractId, ContractLineId, DimensionName, LegalEntityId, MeterId, PriceBookId};
@@ -52,6 +52,8 @@ pub struct RatedUsage {
     pub service_day: Date,
     /// First day of the billing period it counts in.
     pub billing_period_start: Date,
+    /// Number of the epoch that committed it.
+    pub epoch: i64,
     /// The meter's dimensions.
     pub dimensions: BTreeMap<DimensionName, Option<String>>,
 }
@@ -76,6 +78,7 @@ pub fn arrow_schema(dimensions: &[DimensionName]) -> SchemaRef {
         Field::new("price_book_version", DataType::Int32, false),
         date("service_day"),
         date("billing_period_start"),
+        epoch(),
     ];
     if !dimensions.is_empty() {
         let members: Fields = dimensions.iter().map(|name| text(name.as_str(), true)).collect();

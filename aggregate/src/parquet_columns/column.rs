@@ -13,6 +13,9 @@ use super::{delta, hybrid};
 /// Rows after which a page ends; values appended together are in one page.
 pub(super) const PAGE_ROWS: usize = 1 << 14;
 
+/// Bytes after which a page of texts or bytes ends: more than rows of ids have.
+pub(super) const PAGE_BYTES: usize = 8 << 20;
+
 /// Number of a value that is absent.
 pub(super) const ABSENT: u32 = u32::MAX;
 
@@ -187,6 +190,12 @@ impl LongColumn {
 
     pub(crate) const fn is_nullable(&self) -> bool {
         self.is_nullable
+    }
+
+    /// Appends values, whether or not others of the column may be absent.
+    #[inline]
+    pub(crate) fn append(&mut self, values: impl Iterator<Item = i64>) -> Result<()> {
+        if self.is_nullable { self.extend_optional(values.map(Some)) } else { self.extend(values) }
     }
 
     /// Appends values of a nullable column.

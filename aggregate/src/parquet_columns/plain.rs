@@ -8,7 +8,7 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::Chunk;
-use super::column::{PAGE_ROWS, put_bytes, put_levels};
+use super::column::{PAGE_BYTES, PAGE_ROWS, put_bytes, put_levels};
 use super::file::RowGroup;
 use super::id_index::IdIndex;
 
@@ -39,7 +39,7 @@ impl PlainPages {
     }
 
     fn is_full(&self) -> bool {
-        self.levels.len() >= PAGE_ROWS
+        self.levels.len() >= PAGE_ROWS || self.page.len() >= PAGE_BYTES
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -130,9 +130,11 @@ impl PlainColumn {
         Ok(Self { bounds: Some(None), ..Self::new(descriptor)? })
     }
 
+    /// Appends values; the bytes they take.
     #[inline]
-    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<()> {
+    pub(crate) fn extend<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<usize> {
         let PlainPages { levels, page, .. } = &mut self.pages;
+        let before = page.len();
         for value in values {
             levels.push(u32::from(value.is_some()));
             if let Some(value) = value {
@@ -142,7 +144,11 @@ impl PlainColumn {
                 put_bytes(value, page);
             }
         }
-        if self.pages.is_full() { self.pages.flush() } else { Ok(()) }
+        let bytes = page.len() - before;
+        if self.pages.is_full() {
+            self.pages.flush()?;
+        }
+        Ok(bytes)
     }
 
     pub(crate) fn finish(&mut self, row_group: &mut RowGroup<'_>) -> Result<()> {

@@ -125,6 +125,17 @@ impl<T: Number> RepeatingColumn<T> {
         if self.page.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
     }
 
+    /// Appends a value some times.
+    pub(crate) fn repeat(&mut self, value: T, times: usize) -> Result<()> {
+        if times == 0 {
+            return Ok(());
+        }
+        self.extend(std::iter::once(value))?;
+        let place = self.last.map_or(0, |(_, place)| place);
+        self.page.resize(self.page.len() + times - 1, place);
+        if self.page.len() >= PAGE_ROWS { self.flush() } else { Ok(()) }
+    }
+
     fn flush(&mut self) -> Result<()> {
         if self.page.is_empty() {
             return Ok(());

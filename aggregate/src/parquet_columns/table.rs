@@ -22,6 +22,10 @@ use crate::error::AggregateError;
 /// Rows of a row group, about: rows that are written together are not parted.
 const ROW_GROUP_ROWS: u64 = 1 << 20;
 
+/// Bytes of the plain columns of a row group, about, so that neither writing nor reading one takes more
+/// memory, whatever is in it.
+const ROW_GROUP_BYTES: usize = 64 << 20;
+
 /// How columns of a table are stored, by their names.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Layout<'a> {
@@ -67,6 +71,8 @@ pub(crate) struct TableWriter {
     file: ParquetFile,
     buffers: TableBuffers,
     rows: u64,
+    /// Bytes of the plain columns.
+    bytes: usize,
 }
 
 /// A column of any kind.
@@ -111,7 +117,7 @@ impl TableWriter {
         buffers: TableBuffers,
     ) -> std::result::Result<Self, AggregateError> {
         let file = ParquetFile::create(files, kind, part, buffers.schema.clone())?;
-        Ok(Self { file, buffers, rows: 0 })
+        Ok(Self { file, buffers, rows: 0, bytes: 0 })
     }
 
     /// Writes rows: `fill` gives values to each column, in order. Rows written together are in one row
@@ -121,19 +127,22 @@ impl TableWriter {
         rows: usize,
         fill: impl FnOnce(&mut Rows<'_>) -> Result<()>,
     ) -> std::result::Result<(), AggregateError> {
-        let mut block = Rows { columns: self.buffers.columns.iter_mut(), rows };
+        let mut block =
+            Rows { columns: self.buffers.columns.iter_mut(), count: rows, bytes: &mut self.bytes };
         let filled = fill(&mut block).and_then(|()| match block.columns.next() {
             None => Ok(()),
             Some(_) => Err(mismatch("a row that ends early")),
         });
         let ended = filled.and_then(|()| {
             self.rows += rows as u64;
-            if self.rows >= ROW_GROUP_ROWS { self.end_row_group() } else { Ok(()) }
+            let is_full = self.rows >= ROW_GROUP_ROWS || self.bytes >= ROW_GROUP_BYTES;
+            if is_full { self.end_row_group() } else { Ok(()) }
         });
         ended.map_err(|error| parquet_error(self.file.path(), error))
     }
 
     fn end_row_group(&mut self) -> Result<()> {
+        self.bytes = 0;
         let mut row_group = self.file.begin_row_group(std::mem::take(&mut self.rows));
         for column in &mut self.buffers.columns {
             column.finish(&mut row_group)?;
@@ -205,7 +214,9 @@ fn mismatch(what: &str) -> ParquetError {
 /// for each.
 pub(crate) struct Rows<'a> {
     columns: std::slice::IterMut<'a, Column>,
-    rows: usize,
+    count: usize,
+    /// Grows by what plain columns take.
+    bytes: &'a mut usize,
 }
 
 impl Rows<'_> {
@@ -217,10 +228,10 @@ impl Rows<'_> {
         match self.columns.next() {
             Some(Column::Text { column, texts, last, .. }) => {
                 let number = text.map_or(u32::MAX, |text| number(text, texts, last));
-                column.repeat(number, self.rows)?;
+                column.repeat(number, self.count)?;
             }
             Some(Column::Plain(column)) => {
-                column.extend(std::iter::repeat_n(text.map(str::as_bytes), self.rows))?;
+                *self.bytes += column.extend(std::iter::repeat_n(text.map(str::as_bytes), self.count))?;
             }
             _ => return Err(mismatch("a text")),
         }
@@ -254,7 +265,9 @@ impl Rows<'_> {
             Some(Column::Text { column, texts, last, .. }) => {
                 column.extend(values.map(|text| number(text, texts, last)))?;
             }
-            Some(Column::Plain(column)) => column.extend(values.map(|text| Some(text.as_bytes())))?,
+            Some(Column::Plain(column)) => {
+                *self.bytes += column.extend(values.map(|text| Some(text.as_bytes())))?;
+            }
             _ => return Err(mismatch("texts")),
         }
         Ok(self)
@@ -262,7 +275,9 @@ impl Rows<'_> {
 
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Plain(column)) => column.extend(std::iter::repeat_n(Some(bytes), self.rows))?,
+            Some(Column::Plain(column)) => {
+                *self.bytes += column.extend(std::iter::repeat_n(Some(bytes), self.count))?;
+            }
             _ => return Err(mismatch("bytes")),
         }
         Ok(self)
@@ -270,7 +285,7 @@ impl Rows<'_> {
 
     pub(crate) fn integer(&mut self, value: i32) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Integer(column)) => column.extend(std::iter::repeat_n(value, self.rows))?,
+            Some(Column::Integer(column)) => column.extend(std::iter::repeat_n(value, self.count))?,
             _ => return Err(mismatch("a 32-bit number")),
         }
         Ok(self)
@@ -293,13 +308,18 @@ impl Rows<'_> {
     }
 
     pub(crate) fn long(&mut self, value: i64) -> Result<&mut Self> {
-        self.longs(std::iter::repeat_n(value, self.rows))
+        let values = std::iter::repeat_n(value, self.count);
+        match self.columns.next() {
+            Some(Column::Long(column)) => column.append(values)?,
+            Some(Column::RepeatingLong(column)) => column.repeat(value, self.count)?,
+            _ => return Err(mismatch("a 64-bit number")),
+        }
+        Ok(self)
     }
 
     pub(crate) fn longs(&mut self, values: impl Iterator<Item = i64>) -> Result<&mut Self> {
         match self.columns.next() {
-            Some(Column::Long(column)) if column.is_nullable() => column.extend_optional(values.map(Some))?,
-            Some(Column::Long(column)) => column.extend(values)?,
+            Some(Column::Long(column)) => column.append(values)?,
             Some(Column::RepeatingLong(column)) => column.extend(values)?,
             _ => return Err(mismatch("64-bit numbers")),
         }
@@ -309,7 +329,7 @@ impl Rows<'_> {
     pub(crate) fn optional_long(&mut self, value: Option<i64>) -> Result<&mut Self> {
         match self.columns.next() {
             Some(Column::Long(column)) if column.is_nullable() => {
-                column.extend_optional(std::iter::repeat_n(value, self.rows))?;
+                column.extend_optional(std::iter::repeat_n(value, self.count))?;
             }
             _ => return Err(mismatch("a 64-bit number")),
         }
@@ -317,7 +337,7 @@ impl Rows<'_> {
     }
 
     pub(crate) fn decimal(&mut self, value: i128) -> Result<&mut Self> {
-        self.decimals(std::iter::repeat_n(value, self.rows))
+        self.decimals(std::iter::repeat_n(value, self.count))
     }
 
     pub(crate) fn decimals(&mut self, values: impl Iterator<Item = i128>) -> Result<&mut Self> {

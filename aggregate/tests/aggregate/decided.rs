@@ -27,6 +27,7 @@ pub(crate) fn catalog(documents: &Value) -> Result<Arc<Catalog>, String> {
         meters: read(&documents["meters"]),
         price_books: read(&documents["price_books"]),
         contracts: read(&documents["contracts"]),
+        csv_mappings: read(&documents["csv_mappings"]),
         ..Documents::default()
     });
     compiled.map(Arc::new).map_err(|problems| problems[0].to_string())
@@ -38,7 +39,7 @@ fn read<T: DeserializeOwned>(documents: &Value) -> Vec<Located<T>> {
         document: serde_json::from_value(document.clone()).unwrap(),
         origin: origin.clone(),
     };
-    documents.as_array().unwrap().iter().map(located).collect()
+    documents.as_array().into_iter().flatten().map(located).collect()
 }
 
 /// What amounts belong to: contract line, meter and first day of the billing period.
@@ -64,9 +65,9 @@ pub(crate) fn decide(catalog: &Arc<Catalog>, lines: &[String]) -> (Decided, Runn
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), lines.join("\n")).unwrap();
     let plan = Arc::new(MeteringPlan::new(catalog.meters()));
-    let input =
-        Input { name: "events".to_owned(), path: Some(file.path().to_owned()), bytes: None, mapping: None };
-    let mut reader = Reader::new(vec![input], Vec::new(), Arc::clone(&plan), Arc::new(AtomicU64::new(0)));
+    let input = Input::file(file.path().to_owned(), None);
+    let mut reader =
+        Reader::new(vec![(input, None)], Vec::new(), Arc::clone(&plan), Arc::new(AtomicU64::new(0)));
     let mut accounts = Interner::new(3);
     for account in catalog.accounts() {
         accounts.intern(account.as_str().as_bytes());

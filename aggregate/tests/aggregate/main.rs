@@ -5,6 +5,7 @@
 mod decided;
 mod from_scratch;
 mod hostile;
+mod quarantine;
 #[path = "../../../ingest/tests/ingest/random.rs"]
 mod random;
 mod random_catalog;

@@ -8,7 +8,7 @@ use schemas::quarantine::RejectReason;
 use schemas::timestamp::Timestamp;
 use serde_json::json;
 
-use crate::decoded::{Accepted, File, Outcome, decode};
+use crate::decoded::{Accepted, File, Outcome, check_replay, decode};
 use crate::differential::cases;
 use crate::meters::{meters, plan};
 use crate::model::{Expected, Measure, Number, event};
@@ -317,6 +317,8 @@ proptest! {
         for (record, (line, _, fields)) in records.iter().zip(&rows) {
             check(fields, &layout, *line, &record.outcome);
         }
+
+        check_replay(&records, "some/where/usage.csv", &plan, Some(&layout.mapping), 1 + rows.len() * 30);
 
         // The same events as JSON have the same identity and the same content.
         let json: Vec<(&Accepted, String)> = records

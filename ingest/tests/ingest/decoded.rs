@@ -11,8 +11,9 @@ use ingest::interner::Interner;
 use ingest::keyed_hash::HashKey;
 use ingest::metering::MeteringPlan;
 use ingest::reader::Reader;
+use ingest::replay::{QuarantinedRecord, Replay, RowOrigin};
 use schemas::csv_mapping::CsvMapping;
-use schemas::quarantine::RejectReason;
+use schemas::quarantine::{QUARANTINED_BYTES_MAX, RejectReason};
 
 /// What became of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,9 @@ pub(crate) struct Record {
     pub(crate) offset: u64,
     pub(crate) line: u64,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) length: u64,
+    /// The mapping and the header, where it is a row.
+    pub(crate) row: Option<(String, String)>,
     pub(crate) outcome: Outcome,
 }
 
@@ -86,18 +90,11 @@ pub(crate) fn decode(
         std::fs::create_dir(&path).unwrap();
         let path = path.join(file.name);
         std::fs::File::create(&path).unwrap().write_all(&file.bytes).unwrap();
-        let name = path.display().to_string();
-        Input { name, path: Some(path), bytes: None, mapping: mapping.map(|_| 0) }
+        (Input::file(path, mapping.map(|_| 0)), None)
     });
     let mappings = mapping.cloned().into_iter().collect();
     let mut reader = Reader::new(inputs.collect(), mappings, Arc::clone(plan), Arc::new(AtomicU64::new(0)));
-    let accounts = Arc::new(Interner::new(5));
-    let mut decoders: Vec<(Decoder, Texts)> = (0..decoders)
-        .map(|number| {
-            let texts = Texts { dimensions: vec![Vec::new(); plan.dimensions().len()], ..Texts::default() };
-            (Decoder::new(number, Arc::clone(plan), Arc::clone(&accounts), HashKey::fixed(9)), texts)
-        })
-        .collect();
+    let mut decoders: Vec<(Decoder, Texts)> = (0..decoders).map(|number| decoder(number, plan)).collect();
     let mut batch = EventBatch::new(plan.dimensions().len());
     let mut records = Vec::new();
     let mut lines = LineCount::default();
@@ -116,6 +113,74 @@ pub(crate) fn decode(
         next = (next + 1) % decoders.len();
     }
     Ok(records)
+}
+
+fn decoder(number: usize, plan: &Arc<MeteringPlan>) -> (Decoder, Texts) {
+    let texts = Texts { dimensions: vec![Vec::new(); plan.dimensions().len()], ..Texts::default() };
+    (Decoder::new(number, Arc::clone(plan), Arc::new(Interner::new(5)), HashKey::fixed(9)), texts)
+}
+
+/// Reads records again; what becomes of each.
+pub(crate) fn replay(
+    records: &[QuarantinedRecord<'_>],
+    plan: &Arc<MeteringPlan>,
+    mappings: &[CsvMapping],
+    batch_bytes: usize,
+) -> Vec<Outcome> {
+    let mut replay = Replay::new(records, mappings, Arc::clone(plan)).with_batch_bytes(batch_bytes);
+    let (mut decoder, mut texts) = decoder(0, plan);
+    let mut batch = EventBatch::new(plan.dimensions().len());
+    let mut outcomes: Vec<(u32, Outcome)> = Vec::new();
+    let mut is_last = records.is_empty();
+    while let Some(layout) = replay.next(&mut batch) {
+        assert!(!is_last, "nothing follows the last batch");
+        is_last = batch.origin.is_last;
+        decoder.decode(&mut batch, &layout);
+        texts.learn(&batch);
+        let kept = outcomes.len();
+        assert_eq!(batch.replayed.events.len(), batch.len());
+        assert_eq!(batch.replayed.rejects.len(), batch.rejects.len());
+        let events = batch.replayed.events.iter().enumerate();
+        outcomes.extend(events.map(|(event, at)| (*at, accepted(&batch, event, &texts).outcome)));
+        for (at, reject) in batch.replayed.rejects.iter().zip(&batch.rejects) {
+            assert_eq!(reject.length, records[*at as usize].length);
+            outcomes.push((*at, rejected(&batch, reject).outcome));
+        }
+        outcomes[kept..].sort_by_key(|(at, _)| *at);
+        let bytes: usize = outcomes[kept..].iter().map(|(at, _)| records[*at as usize].bytes.len()).sum();
+        assert!(bytes <= batch_bytes || outcomes.len() == kept + 1, "batches are bounded");
+        assert_eq!(usize::try_from(batch.received).unwrap(), outcomes.len() - kept);
+        batch.clear();
+    }
+    assert!(is_last);
+    let positions = outcomes.iter().map(|(at, _)| *at);
+    assert!(positions.eq(0..u32::try_from(records.len()).unwrap()), "each record, in order");
+    outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Reads records again as quarantine keeps them: each becomes what it was.
+pub(crate) fn check_replay(
+    records: &[Record],
+    input: &str,
+    plan: &Arc<MeteringPlan>,
+    mapping: Option<&CsvMapping>,
+    batch_bytes: usize,
+) {
+    assert!(records.iter().all(|record| record.row.is_some() == mapping.is_some()));
+    let kept: Vec<QuarantinedRecord<'_>> = records
+        .iter()
+        .map(|record| QuarantinedRecord {
+            bytes: &record.bytes[..record.bytes.len().min(QUARANTINED_BYTES_MAX)],
+            length: record.length,
+            input,
+            line: record.line,
+            row: record.row.as_ref().map(|(mapping, header)| RowOrigin { mapping, header }),
+        })
+        .collect();
+    let mappings: Vec<CsvMapping> = mapping.cloned().into_iter().collect();
+    for (got, record) in replay(&kept, plan, &mappings, batch_bytes).iter().zip(records) {
+        assert_eq!(got, &record.outcome, "{:?}", String::from_utf8_lossy(&record.bytes));
+    }
 }
 
 impl Texts {
@@ -151,6 +216,8 @@ fn accepted(batch: &EventBatch, event: usize, texts: &Texts) -> Record {
         offset: batch.origin.offset + u64::from(span.start),
         line: batch.origin.line + u64::from(span.line),
         bytes: batch.record(span).to_vec(),
+        length: span.length.into(),
+        row: row(batch),
         outcome: Outcome::Accepted(Accepted {
             source: texts.sources[columns.source[event] as usize].clone(),
             id: batch.event_id(event),
@@ -165,6 +232,11 @@ fn accepted(batch: &EventBatch, event: usize, texts: &Texts) -> Record {
     }
 }
 
+fn row(batch: &EventBatch) -> Option<(String, String)> {
+    let columns = batch.rows.as_deref()?;
+    Some((columns.mapping().to_owned(), columns.header().to_owned()))
+}
+
 fn rejected(batch: &EventBatch, reject: &Reject) -> Record {
     let attributes = &reject.attributes;
     let texts = [&attributes.source, &attributes.id, &attributes.event_type, &attributes.subject];
@@ -173,6 +245,8 @@ fn rejected(batch: &EventBatch, reject: &Reject) -> Record {
         offset: batch.origin.offset + u64::from(reject.span.start),
         line: batch.origin.line + u64::from(reject.span.line),
         bytes: batch.record(reject.span).to_vec(),
+        length: reject.length,
+        row: row(batch),
         outcome: Outcome::Rejected {
             reason: reject.reason,
             detail: reject.detail.clone(),

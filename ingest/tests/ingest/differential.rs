@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use schemas::meter::Meter;
 use schemas::quarantine::RejectReason;
 
-use crate::decoded::{Accepted, File, Outcome, Record, decode};
+use crate::decoded::{Accepted, File, Outcome, Record, check_replay, decode};
 use crate::event_text::{Style, Writer, damage, event};
 use crate::meters::{meters, plan};
 use crate::model::{Event, Expected, Measure, expect};
@@ -130,13 +130,13 @@ fn outcomes(records: Vec<Record>) -> Vec<(String, Outcome)> {
     records.into_iter().map(|record| (text(&record), record.outcome)).collect()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-fn zstd(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
 }
 
@@ -159,6 +159,7 @@ proptest! {
         for record in &records {
             check(record, &meters, &mut hashes);
         }
+        check_replay(&records, "events.ndjson", &plan(), None, 1 + lines.len() * 40);
     }
 
     #[test]
@@ -233,6 +234,7 @@ proptest! {
             let lines = String::from_utf8_lossy(before).matches('\n').count();
             prop_assert_eq!(record.line, u64::try_from(lines).unwrap() + 1);
         }
+        check_replay(&decoded, "events.json", &plan, None, 1 + records.len() * 40);
         let got: Vec<Vec<u8>> = decoded.into_iter().map(|record| record.bytes).collect();
         prop_assert_eq!(got, records);
     }

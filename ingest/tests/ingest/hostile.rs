@@ -9,11 +9,12 @@ use ingest::event_batch::EventBatch;
 use ingest::input::{Input, InputError};
 use ingest::interner::Interner;
 use ingest::keyed_hash::HashKey;
-use ingest::reader::Reader;
+use ingest::position::InputPosition;
+use ingest::reader::{BATCH_BYTES, Reader};
 use schemas::quarantine::RejectReason;
 use schemas::usage_event::EVENT_BYTES_MAX;
 
-use crate::decoded::{File, Outcome, Record, decode};
+use crate::decoded::{File, Outcome, Record, check_replay, decode};
 use crate::meters::plan;
 
 /// Far more than any of these takes where cost is proportional to size, in a build without optimisation
@@ -24,6 +25,9 @@ fn read(name: &'static str, bytes: Vec<u8>) -> Result<Vec<Record>, InputError> {
     let start = Instant::now();
     let records = decode(vec![File { name, bytes }], 1, &plan(), None);
     assert!(start.elapsed() < TIME_MAX, "{name} took {:?}", start.elapsed());
+    if let Ok(records) = &records {
+        check_replay(records, name, &plan(), None, BATCH_BYTES);
+    }
     records
 }
 
@@ -165,15 +169,16 @@ fn a_line_without_end_is_not_held_in_memory() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(LENGTH).unwrap();
     let before = memory_peak();
-    let input =
-        Input { name: "zeros".to_owned(), path: Some(file.path().to_owned()), bytes: None, mapping: None };
+    let input = Input::file(file.path().to_owned(), None);
     let plan = plan();
-    let mut reader = Reader::new(vec![input], Vec::new(), Arc::clone(&plan), Arc::new(AtomicU64::new(0)));
+    let mut reader =
+        Reader::new(vec![(input, None)], Vec::new(), Arc::clone(&plan), Arc::new(AtomicU64::new(0)));
     let mut batch = EventBatch::new(plan.dimensions().len());
     let records = reader.next(&mut batch).unwrap().unwrap();
     Decoder::new(0, plan, Arc::new(Interner::new(1)), HashKey::fixed(1)).decode(&mut batch, &records);
     assert_eq!((batch.len(), batch.rejects.len(), batch.rejects[0].length), (0, 1, LENGTH));
     assert_eq!(batch.rejects[0].reason, RejectReason::EventTooLarge);
+    assert_eq!((batch.origin.end, batch.origin.is_last), (InputPosition { offset: LENGTH, line: 0 }, true));
     batch.clear();
     assert!(reader.next(&mut batch).unwrap().is_none());
     // Other tests run at the same time, none of which uses so much. The kernel's count is not exact: it may

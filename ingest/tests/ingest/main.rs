@@ -11,4 +11,6 @@ mod hostile;
 mod meters;
 mod model;
 mod model_json;
+mod positions;
 mod random;
+mod replay;
