@@ -230,7 +230,7 @@ impl RunningTotals {
         {
             let aggregation = aggregation(&self.catalog, usage.meter);
             if matches!(aggregation, Aggregation::Sum | Aggregation::Count) {
-                if !charge.day_holds.contains(usage.time) {
+                if !charge.day_holds.contains(usage.time) || charge.round != self.charges.round.number {
                     return self.rate_other_day(usage, newest);
                 }
                 let amount = continue_newest_day(charge, rate, aggregation, usage);
@@ -242,7 +242,7 @@ impl RunningTotals {
     }
 
     /// Counts and rates a usage of the newest segment of a charge that does not group, on another day
-    /// than its newest: the charge and the segment are known.
+    /// than its newest, or as its first change in a round of accruals: the charge and the segment are known.
     #[inline(never)]
     fn rate_other_day(&mut self, usage: &MeteredUsage<'_>, newest: u32) -> Result<RatedEvent, UnratedReason> {
         let Self { catalog, charges, service_days, .. } = self;
