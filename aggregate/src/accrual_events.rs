@@ -21,19 +21,21 @@ pub struct AccrualEvents {
     /// Events written; the sequence of each source is gapless because sources follow each other.
     sequence: u64,
     source: String,
+    epoch: u64,
 }
 
 impl AccrualEvents {
-    /// Begins the file.
+    /// Begins the file, for accruals that an epoch will commit.
     ///
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
-    pub fn create(output: &Output) -> Result<Self, AggregateError> {
+    pub fn create(output: &Output, epoch: u64) -> Result<Self, AggregateError> {
         Ok(Self {
             file: output.create_file(ACCRUAL_EVENTS_FILE)?,
             buffers: RecordBuffers::default(),
             sequence: 0,
             source: String::new(),
+            epoch,
         })
     }
 
@@ -55,7 +57,7 @@ impl AccrualEvents {
         }
         for day in group.days() {
             let record = shared.day(day, &mut self.buffers).map_err(overflow)?;
-            let accrual = shared.accrual(day, &record, &self.buffers);
+            let accrual = shared.accrual(day, &record, &self.buffers, self.epoch);
             let accrual = accrual.ok_or(AggregateError::Overflow("accrual"))?;
             self.sequence += 1;
             let event = serde_json::json!({

@@ -14,6 +14,7 @@ use rating::catalog::Catalog;
 use schemas::quarantine::UnratedReason;
 use schemas::timestamp::Timestamp;
 
+use crate::accrual_round::Revisions;
 use crate::control_totals::{ControlTotals, Outcome};
 use crate::dimension_values::DimensionValues;
 use crate::running_totals::{MeteredUsage, RatedEvent, RunningTotals, TouchRounds, UsageDetails};
@@ -155,6 +156,17 @@ impl Decider {
     #[must_use]
     pub const fn control_totals(&self) -> &ControlTotals {
         &self.control
+    }
+
+    /// The charges so far.
+    #[must_use]
+    pub const fn totals(&self) -> &RunningTotals {
+        &self.totals
+    }
+
+    /// Ends a round of accruals; see [`RunningTotals::accrued`].
+    pub fn accrued(&mut self, revisions: &Revisions) {
+        self.totals.accrued(revisions);
     }
 
     /// Ends deciding; what accruals and control totals are made from.

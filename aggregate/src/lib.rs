@@ -16,7 +16,7 @@
 
 pub mod accrual_events;
 mod accrual_record;
-mod accrual_round;
+pub mod accrual_round;
 pub mod accrual_table;
 pub mod accruals;
 mod charge;

@@ -21,6 +21,7 @@ use schemas::period::Period;
 use schemas::quarantine::UnratedReason;
 use schemas::timestamp::Timestamp;
 
+use crate::accrual_round::Revisions;
 use crate::charge::{Charge, ChargeKey, EventUsage, Segment, add_event};
 use crate::charges::{Charges, Place, aggregation};
 use crate::dimension_values::DimensionValues;
@@ -155,6 +156,12 @@ impl RunningTotals {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.charges.all.is_empty()
+    }
+
+    /// Ends a round of accruals: all of an [`AccrualPlan`](crate::accruals::AccrualPlan) was made, as
+    /// these revisions. The next plan covers what changes from here on.
+    pub fn accrued(&mut self, revisions: &Revisions) {
+        self.charges.accrued(revisions);
     }
 
     /// Exact amounts of all charges by currency, in order of their codes.

@@ -97,7 +97,7 @@ fn accruals(catalog: &Arc<Catalog>, events: &[Event]) -> Vec<Accrual> {
             let shared = GroupRecord::new(catalog, group, &mut buffers)?;
             for day in group.days() {
                 let record = shared.day(day, &mut buffers)?;
-                made.push(shared.accrual(day, &record, &buffers).unwrap());
+                made.push(shared.accrual(day, &record, &buffers, 1).unwrap());
             }
         }
         Ok::<(), rating::Overflow>(())
@@ -352,7 +352,7 @@ fn the_table_says_what_the_events_say() {
 
     let place = tempfile::tempdir().unwrap();
     let output = Output::create(&place.path().join("out")).unwrap();
-    let mut table = AccrualTable::begin(&output, 0, AccrualBuffers::new().unwrap()).unwrap();
+    let mut table = AccrualTable::begin(&output, 0, 1, AccrualBuffers::new().unwrap()).unwrap();
     let totals = totals(&catalog, &events);
     let plan = AccrualPlan::new(&totals);
     plan.accrue(&totals, 0..plan.len(), |groups| table.append(&catalog, groups)).unwrap();
