@@ -19,10 +19,8 @@ use schemas::price_book::{PriceModelName, RoundingMode};
 use schemas::quantity::{Quantity, UnitPrice};
 use schemas::timestamp::Timestamp;
 
+use crate::accrual_round::FIRST_REVISION;
 use crate::accruals::{AccrualDay, AccrualGroup};
-
-/// Revision of an accrual that has none before it.
-pub(crate) const FIRST_REVISION: u32 = 1;
 
 /// What the days of a group share.
 #[derive(Clone, Copy)]
@@ -47,8 +45,13 @@ pub(crate) struct AccrualRecord {
     pub(crate) price_model: PriceModelName,
     pub(crate) service_day: Date,
     pub(crate) service_period: (Timestamp, Timestamp),
+    pub(crate) entry_kind: EntryKind,
     /// In `10^-4`.
     pub(crate) net_amount: i128,
+    /// Net amount of the revision before, in `10^-4`.
+    pub(crate) previous_net_amount: i128,
+    /// Net less previous, in `10^-4`.
+    pub(crate) delta_amount: i128,
     /// Net less exact, in `10^-18`.
     pub(crate) residual: i128,
     pub(crate) id: [u8; 16],
@@ -127,8 +130,10 @@ impl<'a> GroupRecord<'a> {
         let service_day = Date::from_days(day.service_day);
         let next_day = Date::from_days(day.service_day.saturating_add(1));
         let exponent = self.line.currency.exponent();
-        let rescale = |to| rescale_rounded(day.net_minor_units, exponent, to, RoundingMode::Floor);
-        let net_amount = rescale(ROUNDED_AMOUNT_SCALE)?;
+        let rescale = |units, to| rescale_rounded(units, exponent, to, RoundingMode::Floor);
+        let net_amount = rescale(day.net_minor_units, ROUNDED_AMOUNT_SCALE)?;
+        let previous_net_amount = rescale(day.previous_net_minor_units, ROUNDED_AMOUNT_SCALE)?;
+        let is_first = day.revision == FIRST_REVISION;
         let key = write_key(service_day, buffers);
         Ok(AccrualRecord {
             contract_version: terms.contract_version,
@@ -140,9 +145,20 @@ impl<'a> GroupRecord<'a> {
                 self.entity.timezone.start_of(service_day),
                 self.entity.timezone.start_of(next_day),
             ),
+            entry_kind: if is_first { EntryKind::Accrue } else { EntryKind::TrueUp },
             net_amount,
-            residual: rescale(AMOUNT_SCALE)?.checked_sub(day.amount.units()).ok_or(Overflow)?,
-            id: content_id(buffers, &key, [terms.contract_version, version.version], day, net_amount),
+            previous_net_amount,
+            delta_amount: net_amount.checked_sub(previous_net_amount).ok_or(Overflow)?,
+            residual: rescale(day.net_minor_units, AMOUNT_SCALE)?
+                .checked_sub(day.amount.units())
+                .ok_or(Overflow)?,
+            id: content_id(
+                buffers,
+                &key,
+                [day.revision, terms.contract_version, version.version],
+                day,
+                [net_amount, previous_net_amount],
+            ),
             key,
             accounting_period: buffers.prefix.len(),
         })
@@ -161,13 +177,14 @@ impl<'a> GroupRecord<'a> {
         day: &AccrualDay,
         record: &AccrualRecord,
         buffers: &RecordBuffers,
+        epoch: u64,
     ) -> Option<Accrual> {
-        let net = Decimal::new(record.net_amount, ROUNDED_AMOUNT_SCALE);
+        let posted = |units| Decimal::new(units, ROUNDED_AMOUNT_SCALE);
         Some(Accrual {
             accrual_key: buffers.key(record).to_owned(),
-            revision: FIRST_REVISION,
+            revision: day.revision,
             accrual_id: uuid_text(&record.id),
-            entry_kind: EntryKind::Accrue,
+            entry_kind: record.entry_kind,
             state: AccrualState::Provisional,
             legal_entity_id: self.entity.id.clone(),
             contract_id: self.line.contract.clone(),
@@ -190,12 +207,14 @@ impl<'a> GroupRecord<'a> {
             last_event_time: Timestamp::from_micros(day.last_event_time),
             aggregation: self.meter.aggregation,
             metered_quantity: Quantity::from_units(day.quantity),
+            delta_metered_quantity: Quantity::from_units(day.delta_quantity),
             cumulative_quantity: Quantity::from_units(day.cumulative_quantity),
             metered_unit: self.meter.unit.clone(),
             billable_quantity: Quantity::from_units(day.billable_quantity),
             pricing_unit: self.pricing_unit(day).map(ToOwned::to_owned),
             allowance_quantity: Quantity::from_units(day.allowance_quantity),
             event_count: day.event_count,
+            delta_event_count: day.delta_event_count,
             tier_breakdown: day
                 .tiers
                 .iter()
@@ -213,12 +232,14 @@ impl<'a> GroupRecord<'a> {
             minor_unit_exponent: self.line.currency.exponent(),
             cumulative_amount_exact: day.cumulative_amount,
             net_amount_exact: day.amount,
-            net_amount: net,
-            previous_net_amount: Decimal::ZERO,
-            delta_amount: net,
+            net_amount: posted(record.net_amount),
+            previous_net_amount: posted(record.previous_net_amount),
+            delta_amount: posted(record.delta_amount),
+            delta_amount_exact: day.delta_amount,
             rounding_residual: Amount::from_units(record.residual),
             rounding_mode: self.entity.rounding,
             posting_class: PostingClass::UsageOnDemand,
+            epoch,
         })
     }
 }
@@ -255,15 +276,15 @@ fn put_digits(number: u32, places: u32, text: &mut String) {
 fn content_id(
     buffers: &mut RecordBuffers,
     key: &Range<usize>,
-    versions: [u32; 2],
+    versions: [u32; 3],
     day: &AccrualDay,
-    net_amount: i128,
+    net_amounts: [i128; 2],
 ) -> [u8; 16] {
     let RecordBuffers { keys, content, .. } = buffers;
     content.clear();
     content.extend_from_slice(keys.get(key.clone()).unwrap_or_default().as_bytes());
     content.push(0);
-    for number in [FIRST_REVISION, versions[0], versions[1]] {
+    for number in versions {
         content.extend_from_slice(&number.to_le_bytes());
     }
     content.extend_from_slice(&day.event_count.to_le_bytes());
@@ -274,7 +295,8 @@ fn content_id(
         day.allowance_quantity,
         day.amount.units(),
         day.cumulative_amount.units(),
-        net_amount,
+        net_amounts[0],
+        net_amounts[1],
     ] {
         push_number(number, content);
     }

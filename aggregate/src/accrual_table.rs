@@ -6,13 +6,13 @@ use rating::Overflow;
 use rating::catalog::Catalog;
 use rating::price::TierLine;
 use rating::rounding::rescale_rounded;
-use schemas::accrual::{AccrualState, EntryKind, PostingClass, PriceBasisTime, arrow_schema};
+use schemas::accrual::{AccrualState, PostingClass, PriceBasisTime, arrow_schema};
 use schemas::epoch::ContentKind;
 use schemas::id::PriceBookId;
 use schemas::money::{AMOUNT_SCALE, Amount, Money};
 use schemas::price_book::RoundingMode;
 
-use crate::accrual_record::{AccrualRecord, FIRST_REVISION, GroupRecord, RecordBuffers};
+use crate::accrual_record::{AccrualRecord, GroupRecord, RecordBuffers};
 use crate::accruals::{AccrualDay, AccrualGroup};
 use crate::epoch_files::{EpochFiles, MadeContent};
 use crate::error::AggregateError;
@@ -52,21 +52,22 @@ pub struct AccrualTable {
     table: TableWriter,
     buffers: RecordBuffers,
     totals: AccrualTotals,
+    epoch: u64,
 }
 
-/// What was written, added up from the rows themselves.
+/// What was written, added up from the rows themselves: by how much they differ from the revisions before.
 #[derive(Clone, Debug, Default)]
 pub struct AccrualTotals {
     /// Rows.
     pub rows: u64,
-    /// Events accrued for.
+    /// Events accrued for, those of earlier revisions not among them.
     pub events: u64,
     /// Exact and posted amounts by contract line.
     amounts: Vec<(u32, Amount, Amount)>,
 }
 
 impl AccrualTable {
-    /// Begins a part of the table.
+    /// Begins a part of the table, for accruals that an epoch will commit.
     ///
     /// # Errors
     /// [`AggregateError`] when its file cannot be written.
@@ -75,6 +76,7 @@ impl AccrualTable {
             table: TableWriter::begin(files, ContentKind::Accruals, part, buffers.0)?,
             buffers: RecordBuffers::default(),
             totals: AccrualTotals::default(),
+            epoch: files.epoch(),
         })
     }
 
@@ -83,7 +85,7 @@ impl AccrualTable {
     /// # Errors
     /// [`AggregateError`] when they cannot be written.
     pub fn append(&mut self, catalog: &Catalog, groups: &[AccrualGroup]) -> Result<(), AggregateError> {
-        let Self { table, buffers, totals } = self;
+        let Self { table, buffers, totals, epoch } = self;
         let overflow = |Overflow| AggregateError::Overflow("accrual");
         buffers.clear();
         let mut rows = Vec::with_capacity(groups.iter().map(|group| group.days().len()).sum());
@@ -95,7 +97,7 @@ impl AccrualTable {
                 rows.push(Row { group: shared, day, record });
             }
         }
-        table.write(rows.len(), |columns| write_rows(columns, &rows, buffers))
+        table.write(rows.len(), |columns| write_rows(columns, &rows, buffers, *epoch))
     }
 
     /// Ends the part; what was written, its totals, and the buffers.
@@ -113,9 +115,10 @@ impl AccrualTotals {
         let (mut exact, mut posted) = (Amount::ZERO, 0i128);
         for day in group.days() {
             self.rows = self.rows.checked_add(1).ok_or(Overflow)?;
-            self.events = self.events.checked_add(day.event_count).ok_or(Overflow)?;
-            exact = exact.checked_add(day.amount).map_err(|_| Overflow)?;
-            posted = posted.checked_add(day.net_minor_units).ok_or(Overflow)?;
+            self.events = self.events.checked_add_signed(day.delta_event_count).ok_or(Overflow)?;
+            exact = exact.checked_add(day.delta_amount).map_err(|_| Overflow)?;
+            let delta = day.net_minor_units.checked_sub(day.previous_net_minor_units).ok_or(Overflow)?;
+            posted = posted.checked_add(delta).ok_or(Overflow)?;
         }
         let posted =
             Amount::from_units(rescale_rounded(posted, exponent, AMOUNT_SCALE, RoundingMode::Floor)?);
@@ -165,6 +168,7 @@ fn write_rows(
     columns: &mut Rows<'_>,
     rows: &[Row<'_>],
     buffers: &RecordBuffers,
+    epoch: u64,
 ) -> parquet::errors::Result<()> {
     let signed = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let all = || rows.iter();
@@ -175,9 +179,9 @@ fn write_rows(
     let meter = |row: &Row<'_>| u32::from(row.group.meter_number);
     columns
         .texts(records().map(|record| buffers.key(record)))?
-        .integer(signed(FIRST_REVISION))?
+        .integers(days().map(|day| signed(day.revision)))?
         .uuids(records().map(|record| &record.id))?
-        .text(EntryKind::Accrue.name())?
+        .numbered(records(), |record| record.entry_kind as u32, |record| Some(record.entry_kind.name()))?
         .text(AccrualState::Provisional.name())?
         .numbered(all(), entity, |row| Some(row.group.entity.id.as_str()))?
         .numbered(all(), line, |row| Some(row.group.line.contract.as_str()))?
@@ -204,12 +208,14 @@ fn write_rows(
         .longs(days().map(|day| day.last_event_time))?
         .numbered(all(), meter, |row| Some(row.group.meter.aggregation.name()))?
         .decimals(days().map(|day| day.quantity))?
+        .decimals(days().map(|day| day.delta_quantity))?
         .decimals(days().map(|day| day.cumulative_quantity))?
         .numbered(all(), meter, |row| row.group.meter.unit.as_deref())?
         .decimals(days().map(|day| day.billable_quantity))?
         .numbered(all(), |row| row.day.rate, |row| row.group.pricing_unit(row.day))?
         .decimals(days().map(|day| day.allowance_quantity))?
-        .longs(days().map(|day| i64::try_from(day.event_count).unwrap_or(i64::MAX)))?;
+        .longs(days().map(|day| i64::try_from(day.event_count).unwrap_or(i64::MAX)))?
+        .longs(days().map(|day| day.delta_event_count))?;
     write_tiers(columns, rows)?;
     columns
         .numbered(all(), line, |row| Some(row.group.line.currency.code()))?
@@ -217,11 +223,13 @@ fn write_rows(
         .decimals(days().map(|day| day.cumulative_amount.units()))?
         .decimals(days().map(|day| day.amount.units()))?
         .decimals(records().map(|record| record.net_amount))?
-        .decimal(0)?
-        .decimals(records().map(|record| record.net_amount))?
+        .decimals(records().map(|record| record.previous_net_amount))?
+        .decimals(records().map(|record| record.delta_amount))?
+        .decimals(days().map(|day| day.delta_amount.units()))?
         .decimals(records().map(|record| record.residual))?
         .numbered(all(), entity, |row| Some(row.group.entity.rounding.name()))?
-        .text(PostingClass::UsageOnDemand.name())?;
+        .text(PostingClass::UsageOnDemand.name())?
+        .long(i64::try_from(epoch).unwrap_or(i64::MAX))?;
     Ok(())
 }
 

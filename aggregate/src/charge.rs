@@ -36,6 +36,8 @@ pub(crate) struct Charge {
     pub(crate) price_book_version: u32,
     /// Seller, as a position in the catalog: its days are the charge's days.
     pub(crate) legal_entity: u32,
+    /// The round of accruals it was changed in last.
+    pub(crate) round: u32,
     /// Usage of the billing period, from the last reset on.
     pub(crate) usage: Usage,
     /// Amount besides `f(usage)`.
@@ -65,6 +67,9 @@ pub(crate) struct Day {
     pub(crate) last: i64,
     /// Another day of the charge, in no order.
     pub(crate) next: u32,
+    /// Revision of the accrual that the day is in; 0 before the first. Days of one date and accrual may
+    /// differ in it, and then the largest holds.
+    pub(crate) revision: u32,
 }
 
 /// A stretch of a charge's billing period with one price.
@@ -91,6 +96,7 @@ impl Segment {
 }
 
 const _: () = assert!(size_of::<Charge>() == 4 * 64);
+const _: () = assert!(size_of::<Day>() == 80);
 
 impl Charge {
     /// Loads the charge; the loads do not wait for one another.
@@ -104,7 +110,7 @@ impl Charge {
 impl Day {
     pub(crate) const fn empty(date: i32, segment: u32) -> Self {
         let usage = Usage { quantity: 0, events: 0, event_amounts: Amount::ZERO };
-        Self { date, segment, usage, first: i64::MAX, last: i64::MIN, next: NO_DAY }
+        Self { date, segment, usage, first: i64::MAX, last: i64::MIN, next: NO_DAY, revision: 0 }
     }
 
     /// The day with an event more, whose part of the aggregate is given.

@@ -8,6 +8,7 @@ use schemas::money::Amount;
 use schemas::period::Period;
 use schemas::timestamp::Timestamp;
 
+use crate::accrual_round::AccrualRound;
 use crate::charge::{Charge, ChargeKey, Day, EventUsage, Fold, NO_DAY, Segment, add_event};
 
 /// Charges, and the days and segments they share out among them.
@@ -16,6 +17,8 @@ pub(crate) struct Charges {
     pub(crate) all: Vec<Charge>,
     pub(crate) days: Vec<Day>,
     pub(crate) segments: Vec<Segment>,
+    /// What changed since the last accruals.
+    pub(crate) round: AccrualRound,
 }
 
 /// The day of an event in its charge.
@@ -46,7 +49,12 @@ impl Charges {
     /// No charges yet; there will be about as many as given.
     pub(crate) fn new(expected: usize) -> Self {
         let room = expected.min(ROOM);
-        Self { all: Vec::with_capacity(room), days: Vec::with_capacity(room), segments: Vec::new() }
+        Self {
+            all: Vec::with_capacity(room),
+            days: Vec::with_capacity(room),
+            segments: Vec::new(),
+            round: AccrualRound::first(),
+        }
     }
 
     /// Opens a charge at the place of its first event; no usage yet.
@@ -64,8 +72,10 @@ impl Charges {
             rate: segment.rate,
             price_book_version: segment.price_book_version,
             legal_entity,
+            round: self.round.number,
             key,
         });
+        self.round.touched.push(position);
         Some(position)
     }
 
@@ -127,6 +137,7 @@ impl Charges {
             self.fold(catalog, position, Some(&day))?
         };
         let amount = fold.amount.checked_sub(charge.amount).map_err(|_| Overflow)?;
+        self.note(position, slot);
         self.keep(position, slot, day, place, fold);
         Ok(amount)
     }
@@ -146,6 +157,7 @@ impl Charges {
         let slot = self.find_day(charge, place);
         let mut day = self.day(charge, slot, place);
         day.usage.quantity = day.usage.quantity.checked_sub(1).ok_or(Overflow)?;
+        self.note(position, slot);
         match (slot, self.all.get_mut(position as usize)) {
             (DaySlot::Newest, Some(charge)) => charge.day.usage = day.usage,
             (DaySlot::Behind(behind), _) => {
@@ -195,6 +207,27 @@ impl Charges {
             DaySlot::AfterNewest | DaySlot::New => None,
         };
         kept.unwrap_or_else(|| Day::empty(place.date, place.segment))
+    }
+
+    /// Notes a change of a charge that is about to be made to one of its days.
+    ///
+    /// From then on the newest day may change without a note: either it has not been accrued, or it is
+    /// kept as it was.
+    fn note(&mut self, position: u32, slot: DaySlot) {
+        let Self { all, days, round, .. } = self;
+        let Some(charge) = all.get_mut(position as usize) else { return };
+        if charge.round != round.number {
+            charge.round = round.number;
+            round.touched.push(position);
+            if !matches!(slot, DaySlot::AfterNewest) {
+                round.keep(position, &charge.day);
+            }
+        }
+        if let DaySlot::Behind(behind) = slot
+            && let Some(day) = days.get(behind)
+        {
+            round.keep(position, day);
+        }
     }
 
     /// Writes a day and the totals that follow from it.

@@ -16,6 +16,7 @@ use schemas::epoch::{EpochControlTotal, EpochTexts, EventCounts};
 use schemas::quarantine::UnratedReason;
 use schemas::timestamp::Timestamp;
 
+use crate::accrual_round::Revisions;
 use crate::control_totals::{ControlTotals, Outcome};
 use crate::dimension_values::DimensionValues;
 use crate::running_totals::{MeteredUsage, RatedEvent, RunningTotals, TouchRounds, UsageDetails};
@@ -199,6 +200,17 @@ impl Decider {
     /// The values of dimensions.
     pub(crate) const fn values(&self) -> &DimensionValues {
         &self.values
+    }
+
+    /// Ends a round of accruals; see [`RunningTotals::accrued`].
+    pub fn accrued(&mut self, revisions: &Revisions) {
+        self.totals.accrued(revisions);
+    }
+
+    /// The charges, when nothing more is decided.
+    #[must_use]
+    pub fn into_totals(self) -> RunningTotals {
+        self.totals
     }
 
     /// What was decided since the last cut.

@@ -15,6 +15,7 @@
 //! (EPOCH-1). A failure to write leaves nothing behind.
 
 mod accrual_record;
+pub mod accrual_round;
 pub mod accrual_table;
 pub mod accruals;
 mod charge;

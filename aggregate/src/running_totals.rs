@@ -21,6 +21,7 @@ use schemas::period::Period;
 use schemas::quarantine::UnratedReason;
 use schemas::timestamp::Timestamp;
 
+use crate::accrual_round::Revisions;
 use crate::charge::{Charge, ChargeKey, EventUsage, Segment, add_event};
 use crate::charges::{Charges, Place, aggregation};
 use crate::dimension_values::DimensionValues;
@@ -157,6 +158,12 @@ impl RunningTotals {
         self.charges.all.is_empty()
     }
 
+    /// Ends a round of accruals: all of an [`AccrualPlan`](crate::accruals::AccrualPlan) was made, as
+    /// these revisions. The next plan covers what changes from here on.
+    pub fn accrued(&mut self, revisions: &Revisions) {
+        self.charges.accrued(revisions);
+    }
+
     /// Exact amounts of all charges by currency, in order of their codes.
     ///
     /// # Errors
@@ -230,7 +237,7 @@ impl RunningTotals {
         {
             let aggregation = aggregation(&self.catalog, usage.meter);
             if matches!(aggregation, Aggregation::Sum | Aggregation::Count) {
-                if !charge.day_holds.contains(usage.time) {
+                if !charge.day_holds.contains(usage.time) || charge.round != self.charges.round.number {
                     return self.rate_other_day(usage, newest);
                 }
                 let amount = continue_newest_day(charge, rate, aggregation, usage);
@@ -242,7 +249,7 @@ impl RunningTotals {
     }
 
     /// Counts and rates a usage of the newest segment of a charge that does not group, on another day
-    /// than its newest: the charge and the segment are known.
+    /// than its newest, or as its first change in a round of accruals: the charge and the segment are known.
     #[inline(never)]
     fn rate_other_day(&mut self, usage: &MeteredUsage<'_>, newest: u32) -> Result<RatedEvent, UnratedReason> {
         let Self { catalog, charges, service_days, .. } = self;

@@ -2,8 +2,9 @@
 //!
 //! Amounts are cumulative underneath. `net_amount` of a day is the difference of two rounded
 //! cumulative amounts of the billing period, so the days of a period sum to the period's amount
-//! rounded once (ACCR-1), and `rounding_residual` never drifts. Rows are never changed: a later
-//! correction is a new revision of the key.
+//! rounded once (ACCR-1), and `rounding_residual` never drifts. Rows are never changed: more usage is a
+//! new revision of the key. A revision says what stands now, and `delta_…` by how much it differs from
+//! the one before: the latest revision of a key is the sum of its deltas.
 
 use std::sync::Arc;
 
@@ -83,6 +84,8 @@ pub struct Accrual {
     pub aggregation: Aggregation,
     /// Quantity the day added to the billing period.
     pub metered_quantity: Quantity,
+    /// `metered_quantity` less that of the revision before.
+    pub delta_metered_quantity: Quantity,
     /// Quantity of the billing period up to and including this day.
     pub cumulative_quantity: Quantity,
     /// Unit of the metered quantity.
@@ -96,6 +99,8 @@ pub struct Accrual {
     pub allowance_quantity: Quantity,
     /// Events of the day.
     pub event_count: u64,
+    /// `event_count` less that of the revision before.
+    pub delta_event_count: i64,
     /// The day's amount by tier; tiers left by a cumulative price appear with negative quantities.
     pub tier_breakdown: Vec<TierAmount>,
     /// ISO 4217 code.
@@ -113,12 +118,16 @@ pub struct Accrual {
     pub previous_net_amount: Decimal,
     /// What is to be posted now: `net_amount - previous_net_amount`.
     pub delta_amount: Decimal,
+    /// `net_amount_exact` less that of the revision before.
+    pub delta_amount_exact: Amount,
     /// `net_amount - net_amount_exact`.
     pub rounding_residual: Amount,
     /// How cumulative amounts were rounded.
     pub rounding_mode: RoundingMode,
     /// Which entry template applies.
     pub posting_class: PostingClass,
+    /// Number of the epoch that committed it.
+    pub epoch: u64,
 }
 
 /// The part of an accrual that one tier, or one price, contributed.
@@ -146,6 +155,8 @@ pub struct TierAmount {
 pub enum EntryKind {
     /// First accrual of its key.
     Accrue,
+    /// A later revision: more usage came, or usage was priced differently.
+    TrueUp,
 }
 
 impl EntryKind {
@@ -154,6 +165,7 @@ impl EntryKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Accrue => "ACCRUE",
+            Self::TrueUp => "TRUE_UP",
         }
     }
 }
@@ -216,6 +228,7 @@ impl PostingClass {
 #[must_use]
 pub fn arrow_schema() -> SchemaRef {
     let int32 = |name: &str| Field::new(name, DataType::Int32, false);
+    let int64 = |name: &str| Field::new(name, DataType::Int64, false);
     let breakdown: Fields = vec![
         int32("tier"),
         quantity("lo", false),
@@ -254,12 +267,14 @@ pub fn arrow_schema() -> SchemaRef {
         timestamp("last_event_time", false),
         text("aggregation", false),
         quantity("metered_quantity", false),
+        quantity("delta_metered_quantity", false),
         quantity("cumulative_quantity", false),
         text("metered_unit", true),
         quantity("billable_quantity", false),
         text("pricing_unit", true),
         quantity("allowance_quantity", false),
-        Field::new("event_count", DataType::Int64, false),
+        int64("event_count"),
+        int64("delta_event_count"),
         Field::new("tier_breakdown", DataType::List(Arc::new(breakdown)), false),
         text("currency", false),
         int32("minor_unit_exponent"),
@@ -268,8 +283,10 @@ pub fn arrow_schema() -> SchemaRef {
         rounded_amount("net_amount"),
         rounded_amount("previous_net_amount"),
         rounded_amount("delta_amount"),
+        amount("delta_amount_exact", false),
         amount("rounding_residual", false),
         text("rounding_mode", false),
         text("posting_class", false),
+        int64("epoch"),
     ]))
 }

@@ -97,7 +97,7 @@ fn accruals(catalog: &Arc<Catalog>, events: &[Event]) -> Vec<Accrual> {
             let shared = GroupRecord::new(catalog, group, &mut buffers)?;
             for day in group.days() {
                 let record = shared.day(day, &mut buffers)?;
-                made.push(shared.accrual(day, &record, &buffers).unwrap());
+                made.push(shared.accrual(day, &record, &buffers, 1).unwrap());
             }
         }
         Ok::<(), rating::Overflow>(())

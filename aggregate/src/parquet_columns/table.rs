@@ -283,14 +283,6 @@ impl Rows<'_> {
         Ok(self)
     }
 
-    pub(crate) fn integer(&mut self, value: i32) -> Result<&mut Self> {
-        match self.columns.next() {
-            Some(Column::Integer(column)) => column.extend(std::iter::repeat_n(value, self.count))?,
-            _ => return Err(mismatch("a 32-bit number")),
-        }
-        Ok(self)
-    }
-
     pub(crate) fn integers(&mut self, values: impl Iterator<Item = i32>) -> Result<&mut Self> {
         match self.columns.next() {
             Some(Column::Integer(column)) => column.extend(values)?,
@@ -334,10 +326,6 @@ impl Rows<'_> {
             _ => return Err(mismatch("a 64-bit number")),
         }
         Ok(self)
-    }
-
-    pub(crate) fn decimal(&mut self, value: i128) -> Result<&mut Self> {
-        self.decimals(std::iter::repeat_n(value, self.count))
     }
 
     pub(crate) fn decimals(&mut self, values: impl Iterator<Item = i128>) -> Result<&mut Self> {

@@ -50,6 +50,8 @@ pub(crate) type GroupKey = (u32, u16, i32);
 pub(crate) struct Decided {
     /// Per group, the sum of the rated amounts.
     pub(crate) rated: BTreeMap<GroupKey, i128>,
+    /// Rated usages.
+    pub(crate) usages: u64,
     /// Id, meter and reason of usages without a price.
     pub(crate) unrated: Vec<(String, Option<u16>, UnratedReason)>,
     /// Id and reason of events that were refused.
@@ -60,36 +62,60 @@ pub(crate) struct Decided {
     pub(crate) identities: usize,
 }
 
-/// Decides lines of events.
-pub(crate) fn decide(catalog: &Arc<Catalog>, lines: &[String]) -> (Decided, RunningTotals) {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), lines.join("\n")).unwrap();
-    let plan = Arc::new(MeteringPlan::new(catalog.meters()));
-    let input = Input::file(file.path().to_owned(), None);
-    let mut reader =
-        Reader::new(vec![(input, None)], Vec::new(), Arc::clone(&plan), Arc::new(AtomicU64::new(0)));
-    let mut accounts = Interner::new(3);
-    for account in catalog.accounts() {
-        accounts.intern(account.as_str().as_bytes());
-    }
-    let key = HashKey::fixed(11);
-    let mut decoder = Decoder::new(0, Arc::clone(&plan), Arc::new(accounts), key);
-    let mut decider = Decider::new(Arc::clone(catalog), &key, 1);
-    let mut texts: Vec<Vec<String>> = vec![Vec::new(); plan.dimensions().len()];
-    let mut decided = Decided::default();
-    let mut columns = DecidedBatch::default();
-    let mut batch = EventBatch::new(plan.dimensions().len());
-    while let Some(records) = reader.next(&mut batch).unwrap() {
-        decoder.decode(&mut batch, &records);
-        decider.decide(batch, &mut columns);
-        for (texts, new) in texts.iter_mut().zip(&columns.new_texts.dimensions) {
-            texts.extend(new.iter().map(ToString::to_string));
+/// A reader, a decoder and the decider, for one lot of lines after another.
+pub(crate) struct Deciding {
+    plan: Arc<MeteringPlan>,
+    decoder: Decoder,
+    pub(crate) decider: Decider,
+    /// Texts of dimensions, by number.
+    texts: Vec<Vec<String>>,
+}
+
+impl Deciding {
+    pub(crate) fn new(catalog: &Arc<Catalog>) -> Self {
+        let plan = Arc::new(MeteringPlan::new(catalog.meters()));
+        let mut accounts = Interner::new(3);
+        for account in catalog.accounts() {
+            accounts.intern(account.as_str().as_bytes());
         }
-        decided.add(&columns, &texts);
-        batch = columns.recycle();
+        let key = HashKey::fixed(11);
+        Self {
+            decoder: Decoder::new(0, Arc::clone(&plan), Arc::new(accounts), key),
+            decider: Decider::new(Arc::clone(catalog), &key, 1),
+            texts: vec![Vec::new(); plan.dimensions().len()],
+            plan,
+        }
     }
-    decided.identities = decider.identities();
-    (decided, decider.finish().0)
+
+    /// Decides lines of events.
+    pub(crate) fn decide(&mut self, lines: &[String]) -> Decided {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), lines.join("\n")).unwrap();
+        let input = Input::file(file.path().to_owned(), None);
+        let plan = Arc::clone(&self.plan);
+        let mut reader = Reader::new(vec![(input, None)], Vec::new(), plan, Arc::new(AtomicU64::new(0)));
+        let mut decided = Decided::default();
+        let mut columns = DecidedBatch::default();
+        let mut batch = EventBatch::new(self.plan.dimensions().len());
+        while let Some(records) = reader.next(&mut batch).unwrap() {
+            self.decoder.decode(&mut batch, &records);
+            self.decider.decide(batch, &mut columns).unwrap();
+            for (texts, new) in self.texts.iter_mut().zip(&columns.new_texts.dimensions) {
+                texts.extend(new.iter().map(ToString::to_string));
+            }
+            decided.add(&columns, &self.texts);
+            batch = columns.recycle();
+        }
+        decided.identities = self.decider.identities();
+        decided
+    }
+}
+
+/// Decides lines of events, all at once.
+pub(crate) fn decide(catalog: &Arc<Catalog>, lines: &[String]) -> (Decided, RunningTotals) {
+    let mut deciding = Deciding::new(catalog);
+    let decided = deciding.decide(lines);
+    (decided, deciding.decider.into_totals())
 }
 
 impl Decided {
@@ -98,6 +124,7 @@ impl Decided {
         let rated = &columns.rated;
         for ((event, usage), rated) in rated.event.iter().zip(&rated.usage).zip(&rated.rated) {
             let usage = *usage as usize;
+            self.usages += 1;
             let meter = batch.usages.meter[usage];
             *self.rated.entry((rated.line, meter, rated.period_start)).or_default() += rated.amount.units();
             let dimensions = batch.usages.dimensions.iter().zip(texts);
