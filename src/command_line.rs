@@ -7,8 +7,8 @@ use schemas::id::CsvMappingId;
 
 use crate::generate::{ACCOUNTS_DEFAULT, ACCOUNTS_MAX};
 
-/// Where results go, and where they are looked for, when nobody says.
-const RESULTS: &str = "results";
+/// The data directory, when nobody says.
+const DATA: &str = "data";
 
 /// Usage metering and rating: every event counted once, priced exactly, ready to post.
 #[derive(Debug, Parser)]
@@ -20,18 +20,19 @@ pub struct CommandLine {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 catalog cannot be used, \
-                          4 input cannot be read, 5 output cannot be written, 6 query failed";
+                          4 input cannot be read, 5 data cannot be written, 6 query failed, \
+                          7 data is damaged";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Rate an hour of real LLM usage that comes with the program
     Demo(DemoArguments),
-    /// Read usage, count and price it, and write rated usage and accruals
+    /// Read usage, count and price it, and commit rated usage and accruals to a data directory
     Run(RunArguments),
     /// Validate a catalog and report every problem
     Check(CheckArguments),
-    /// Query results with SQL; without a query, at a prompt
+    /// Query a data directory with SQL; without a query, at a prompt
     Query(QueryArguments),
     /// Write a reference workload with its catalog and its exact truth
     Generate(GenerateArguments),
@@ -57,18 +58,23 @@ pub struct RunArguments {
     /// Directory of the catalog: meters, price books, contracts, legal entities
     #[arg(long, short, value_name = "DIR")]
     pub catalog: PathBuf,
-    /// Directory for the results; must not exist, or be empty
-    #[arg(long, short, value_name = "DIR", default_value = RESULTS)]
-    pub output: PathBuf,
+    /// Data directory: made if there is none, gone on with if there is
+    #[arg(long, short, value_name = "DIR", default_value = DATA)]
+    pub data: PathBuf,
     /// Read every input as CSV, by this mapping of the catalog
     #[arg(long, value_name = "ID")]
     pub csv_mapping: Option<CsvMappingId>,
-    /// Write accruals as CloudEvents too, to accruals.ndjson
-    #[arg(long)]
-    pub accrual_events: bool,
     /// Threads that decode; one per core when left out
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// Months for which an event is told from a repeat of it; usage that is older is refused
+    #[arg(long, value_name = "N", default_value_t = 13,
+          value_parser = clap::value_parser!(u16).range(1..=1200))]
+    pub dedup_months: u16,
+    /// Most memory for identities of events, in MiB; others are looked up on disk
+    #[arg(long, value_name = "MIB", default_value_t = 1024,
+          value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub dedup_memory: u32,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become help text")]
     pub show: OutputArguments,
@@ -99,8 +105,8 @@ pub struct QueryArguments {
     /// The query; without it, queries are read from standard input, at a prompt on a terminal
     #[arg(value_name = "SQL")]
     pub sql: Option<String>,
-    /// Directory of the results
-    #[arg(long, short, value_name = "DIR", default_value = RESULTS)]
+    /// Data directory
+    #[arg(long, short, value_name = "DIR", default_value = DATA)]
     pub data: PathBuf,
     /// How rows are printed
     #[arg(long, short, value_enum, default_value_t = RowFormat::Table)]

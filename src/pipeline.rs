@@ -20,7 +20,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-use aggregate::decider::{DecidedBatch, Decider};
+use aggregate::decider::DecidedBatch;
+use aggregate::epoch_tables::EpochTables;
 use aggregate::error::AggregateError;
 use aggregate::partition::Partition;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -37,7 +38,7 @@ use crate::progress::{Progress, Stage};
 use crate::report::RunReport;
 use commit::commit;
 use epochs::{Deciding, EpochCut};
-use write::{Tables, write_accruals};
+use write::{end_epoch, write, write_accruals};
 
 /// Batches in the round, besides two for each decoder.
 const SPARE_BATCHES: usize = 4;
@@ -142,7 +143,10 @@ fn read_and_commit(
     let reader = Mutex::new(reader);
     let dimensions = metering.dimensions().len();
     let next_epoch = partition.committer.next_epoch();
-    let mut tables = Tables::new(partition, &inputs, next_epoch)?;
+    let names = inputs.iter().map(|input| input.name.clone()).collect();
+    let known = partition.decider.texts();
+    let number = partition.committer.standing().partition;
+    let mut tables = EpochTables::new(directory.disk(), number, next_epoch, &catalog, &known, names)?;
 
     let (empty_tx, empty_rx) = bounded(plan.decoders * 2 + SPARE_BATCHES);
     for _ in 0..plan.decoders * 2 + SPARE_BATCHES {
@@ -167,11 +171,10 @@ fn read_and_commit(
         }
         drop((empty_rx, decoded_tx));
         let deciding = Deciding::new(decider, identities, &inputs, &committed_rx, next_epoch, stored);
-        let deciding = spawn(scope, "decide", || decide(deciding, &decoded_rx, &used_rx, decided_tx, progress))?;
-        let directory = &directory;
-        let committing =
-            spawn(scope, "commit", move || commit(directory, committer, &made_rx, &committed_tx))?;
-        let written = tables.write(&decided_rx, &used_tx, &empty_tx, &made_tx);
+        let deciding =
+            spawn(scope, "decide", move || decide(deciding, &decoded_rx, &used_rx, &decided_tx, progress))?;
+        let committing = spawn(scope, "commit", move || commit(committer, &made_rx, &committed_tx))?;
+        let written = write(&mut tables, &decided_rx, &used_tx, &empty_tx, &made_tx);
         // Closing the channels ends the stages before, if writing failed.
         drop((decided_rx, used_tx, empty_tx, made_tx));
         let decided = deciding.join().map_err(|_| RunError::StageLost)?;
@@ -181,6 +184,9 @@ fn read_and_commit(
         written?;
         decided
     })?;
+    for note in committed_rx.try_iter() {
+        note.tell(&mut partition.identities);
+    }
     finish(plan, progress, partition, tables, last)
 }
 
@@ -233,7 +239,7 @@ fn decide(
     mut deciding: Deciding<'_>,
     decoded: &Receiver<Decoded>,
     used: &Receiver<DecidedBatch>,
-    decided: Sender<Decided>,
+    decided: &Sender<Decided>,
     progress: &Progress,
 ) -> Result<EpochCut, RunError> {
     let mut waiting = BTreeMap::new();
@@ -244,19 +250,19 @@ fn decide(
         while let Some(batch) = waiting.remove(&next) {
             next += 1;
             // The tables ended early, and say why.
-            let Ok(mut into) = used.recv() else { return deciding.end() };
+            let Ok(mut into) = used.recv() else { return Ok(deciding.end()) };
             deciding.decide(batch, &mut into, progress)?;
             if decided.send(Decided::Batch(into)).is_err() {
-                return deciding.end();
+                return Ok(deciding.end());
             }
             if let Some(cut) = deciding.cut_if_due()?
                 && decided.send(Decided::Cut(cut)).is_err()
             {
-                return deciding.end();
+                return Ok(deciding.end());
             }
         }
     }
-    deciding.end()
+    Ok(deciding.end())
 }
 
 /// Makes accruals, and commits them with what is left of the last epoch.
@@ -264,33 +270,18 @@ fn finish(
     plan: &RunPlan,
     progress: &Progress,
     partition: &mut Partition,
-    tables: Tables,
+    mut tables: EpochTables,
     last: EpochCut,
 ) -> Result<(), RunError> {
     let files = tables.files().clone();
-    let mut draft = tables.end(last, partition.directory())?;
+    let mut draft = end_epoch(&mut tables, last)?;
     progress.begin(Stage::Accruing);
     let totals = partition.decider.totals();
-    let (accruals, revisions, mut contents) =
-        write_accruals(plan, progress, &files, partition.catalog(), totals)?;
-    draft.contents.append(&mut contents);
-    draft.accruals = Some(accruals);
+    let mut accrued = write_accruals(plan, progress, &files, partition.catalog(), totals)?;
+    draft.contents.append(&mut accrued.contents);
+    draft.accruals = Some(accrued.totals);
     progress.begin(Stage::Publishing);
-    if draft.is_empty() && partition.committer.standing().books.is_accrued {
-        return Ok(());
-    }
-    let identities = draft.identities();
-    partition.decider.accrued(&revisions);
-    let epoch = partition.committer.append(draft)?;
-    partition.committer.sync()?;
-    partition.identities.note_committed(&epoch, identities);
+    partition.commit(draft, &accrued.revisions)?;
     partition.balance()?;
     Ok(())
-}
-
-/// Everything that the decider needs to know how to go on.
-impl Deciding<'_> {
-    fn decider(&mut self) -> &mut Decider {
-        self.decider
-    }
 }

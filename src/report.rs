@@ -1,46 +1,47 @@
-//! What a run did: kept with its results, and shown at its end.
+//! What a run did, and what the directory holds with it: shown at its end.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
-use aggregate::accrual_table::AccrualTotals;
-use aggregate::control_totals::{ControlTotals, Outcome};
-use aggregate::error::AggregateError;
-use aggregate::output::Output;
-use aggregate::quarantine_table::QuarantineTotals;
-use aggregate::rated_usage_table::RatedTotals;
-use rating::Overflow;
-use schemas::money::Money;
+use aggregate::books::{Books, CurrencySums};
+use aggregate::checkpoint::Standing;
+use schemas::currency::Currency;
+use schemas::epoch::{ContentKind, EventCounts};
 use serde::Serialize;
 
 use crate::pipeline::RunPlan;
 
-/// Name of the file that keeps the report.
-pub const REPORT_FILE: &str = "run.json";
-
-/// The counts and amounts of a run. Nothing in it depends on when or how fast it ran.
+/// The counts and amounts of a run: what the epochs that it committed add up to.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
     /// Program that made it.
     pub tallybook_version: &'static str,
     /// Inputs, in order.
     pub inputs: Vec<String>,
-    /// Events read.
-    pub received: u64,
-    /// Events with a price under every meter that counts them.
-    pub rated: u64,
-    /// Events counted without a price under some meter.
-    pub unrated: u64,
-    /// Events counted before.
-    pub duplicate: u64,
-    /// Events with the identity of another event.
-    pub conflict: u64,
-    /// Events that are not valid.
-    pub rejected: u64,
+    /// Inputs that were read to their end by an earlier run, and not read again.
+    pub inputs_known: usize,
+    /// First and last epoch that the run committed; absent if there was nothing to commit.
+    pub epochs: Option<(u64, u64)>,
+    /// What the run did.
+    #[serde(flatten)]
+    pub run: Figures,
+    /// What the directory holds with it.
+    pub data: Figures,
+    #[serde(skip)]
+    before: Books,
+    #[serde(skip)]
+    first: u64,
+}
+
+/// Counts, rows and amounts.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Figures {
+    /// What became of the events.
+    #[serde(flatten)]
+    pub counts: EventCounts,
     /// Rejected events by reason.
-    pub rejected_by_reason: BTreeMap<&'static str, u64>,
+    pub rejected_by_reason: BTreeMap<String, i64>,
     /// Usages without a price, by reason.
-    pub unrated_by_reason: BTreeMap<&'static str, u64>,
+    pub unrated_by_reason: BTreeMap<String, i64>,
     /// Rows of rated usage: one per event and meter.
     pub rated_usage_rows: u64,
     /// Rows of accruals.
@@ -51,11 +52,11 @@ pub struct RunReport {
     pub amounts: Vec<CurrencyAmounts>,
 }
 
-/// What a run rated and accrued in one currency.
+/// What was rated and accrued in one currency.
 #[derive(Clone, Debug, Serialize)]
 pub struct CurrencyAmounts {
     /// ISO 4217 code.
-    pub currency: String,
+    pub currency: Currency,
     /// Exact sum of rated usage, which is that of accruals.
     pub exact: String,
     /// Sum of what accruals post, in whole minor units.
@@ -63,50 +64,68 @@ pub struct CurrencyAmounts {
 }
 
 impl RunReport {
-    /// Puts a report together.
-    ///
-    /// # Errors
-    /// [`Overflow`] when a sum is out of range.
-    pub(crate) fn new(
-        plan: &RunPlan,
-        received: u64,
-        control: &ControlTotals,
-        rated: &RatedTotals,
-        quarantine: QuarantineTotals,
-        accruals: &AccrualTotals,
-    ) -> Result<Self, Overflow> {
-        let posted = accruals.posted_by_currency(&plan.catalog)?;
-        let exact = accruals.exact_by_currency(&plan.catalog)?;
-        let amounts = exact.iter().zip(posted).map(|(exact, posted): (&Money, Money)| CurrencyAmounts {
-            currency: exact.currency.to_string(),
-            exact: exact.amount.to_string(),
-            posted: posted.amount.to_string(),
-        });
-        Ok(Self {
+    /// Begins the report of a run from where a partition stands; some inputs are known.
+    pub(crate) fn begin(plan: &RunPlan, before: &Standing, inputs_known: usize) -> Self {
+        Self {
             tallybook_version: env!("CARGO_PKG_VERSION"),
             inputs: plan.inputs.iter().map(|input| input.name.clone()).collect(),
-            received,
-            rated: control.total(Outcome::Rated),
-            unrated: control.total(Outcome::Unrated),
-            duplicate: control.total(Outcome::Duplicate),
-            conflict: control.total(Outcome::Conflict),
-            rejected: control.total(Outcome::Rejected),
-            rejected_by_reason: control.rejected().map(|(reason, count)| (reason.code(), count)).collect(),
-            unrated_by_reason: control.unrated().map(|(reason, count)| (reason.code(), count)).collect(),
-            rated_usage_rows: rated.rows,
-            accrual_rows: accruals.rows,
-            quarantine_rows: quarantine.rejected + quarantine.conflict + quarantine.unrated,
-            amounts: amounts.collect(),
-        })
+            inputs_known,
+            epochs: None,
+            run: Figures::default(),
+            data: Figures::default(),
+            before: before.books.clone(),
+            first: before.epoch + 1,
+        }
     }
 
-    /// Writes the report beside the tables.
-    pub(crate) fn write(&self, output: &Output) -> Result<(), AggregateError> {
-        let mut file = output.create_file(REPORT_FILE)?;
-        let written = serde_json::to_writer_pretty(&mut file, self)
-            .map_err(std::io::Error::from)
-            .and_then(|()| file.write_all(b"\n"));
-        written.map_err(|error| AggregateError::Write { path: file.path().to_owned(), error })?;
-        file.finish()
+    /// Ends the report with where the partition stands now.
+    pub(crate) fn end(&mut self, after: &Standing) {
+        self.epochs = (after.epoch >= self.first).then_some((self.first, after.epoch));
+        self.data = Figures::between(&Books::default(), &after.books);
+        self.run = Figures::between(&self.before, &after.books);
     }
+}
+
+impl Figures {
+    /// What books differ by.
+    fn between(before: &Books, after: &Books) -> Self {
+        let rows = |kind: ContentKind| {
+            let of = |books: &Books| books.rows.get(kind.name()).copied().unwrap_or(0);
+            of(after) - of(before)
+        };
+        Self {
+            counts: after.counts - before.counts,
+            rejected_by_reason: difference(&before.rejected_by_reason, &after.rejected_by_reason),
+            unrated_by_reason: difference(&before.unrated_by_reason, &after.unrated_by_reason),
+            rated_usage_rows: rows(ContentKind::RatedUsage),
+            accrual_rows: rows(ContentKind::Accruals),
+            quarantine_rows: rows(ContentKind::Quarantine),
+            amounts: amounts(before, after),
+        }
+    }
+}
+
+fn difference(before: &BTreeMap<String, i64>, after: &BTreeMap<String, i64>) -> BTreeMap<String, i64> {
+    let mut counts = after.clone();
+    for (reason, count) in before {
+        *counts.entry(reason.clone()).or_default() -= count;
+    }
+    counts.retain(|_, count| *count != 0);
+    counts
+}
+
+/// Amounts by currency, those included that changed by nothing in sum.
+fn amounts(before: &Books, after: &Books) -> Vec<CurrencyAmounts> {
+    let grown = |before: &CurrencySums, after: &CurrencySums, currency| {
+        // Both are sums of 38 digits that were added up without an overflow.
+        after.of(currency).checked_sub(before.of(currency)).unwrap_or_default().to_string()
+    };
+    let exact = after.rated.amounts();
+    let currencies = exact.iter().map(|money| money.currency);
+    let shown = currencies.map(|currency| CurrencyAmounts {
+        currency,
+        exact: grown(&before.rated, &after.rated, currency),
+        posted: grown(&before.posted, &after.posted, currency),
+    });
+    shown.filter(|amounts| amounts.exact != "0" || amounts.posted != "0").collect()
 }

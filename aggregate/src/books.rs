@@ -65,7 +65,6 @@ impl CurrencySums {
     pub fn of(&self, currency: Currency) -> Amount {
         self.0.get(&currency).copied().unwrap_or_default()
     }
-
 }
 
 impl fmt::Display for CurrencySums {
@@ -85,7 +84,7 @@ impl Books {
     /// [`AggregateError::OutOfBalance`] where the epoch breaks a rule; [`AggregateError::Overflow`].
     pub fn add(&mut self, epoch: &Epoch) -> Result<(), AggregateError> {
         balance_counts(epoch)?;
-        add_counts(&mut self.counts, &epoch.counts);
+        self.counts += epoch.counts;
         add_reasons(&mut self.rejected_by_reason, &epoch.rejected_by_reason);
         add_reasons(&mut self.unrated_by_reason, &epoch.unrated_by_reason);
         let overflow = |Overflow| AggregateError::Overflow("amount per currency");
@@ -108,9 +107,10 @@ impl Books {
 fn balance_counts(epoch: &Epoch) -> Result<(), AggregateError> {
     let mut sum = EventCounts::default();
     for total in &epoch.control_totals {
-        add_counts(&mut sum, &total.counts);
+        sum += total.counts;
         if missing(&total.counts) != 0 {
-            let what = format!("{} events of source {:?} are in no count", missing(&total.counts), total.source);
+            let what =
+                format!("{} events of source {:?} are in no count", missing(&total.counts), total.source);
             return Err(out_of_balance(epoch, &what));
         }
     }
@@ -134,16 +134,6 @@ fn out_of_balance(epoch: &Epoch, what: &str) -> AggregateError {
 const fn missing(counts: &EventCounts) -> i64 {
     let EventCounts { received, rated, unrated, duplicate, conflict, rejected, voided } = *counts;
     received - rated - unrated - duplicate - conflict - rejected - voided
-}
-
-fn add_counts(to: &mut EventCounts, counts: &EventCounts) {
-    to.received += counts.received;
-    to.rated += counts.rated;
-    to.unrated += counts.unrated;
-    to.duplicate += counts.duplicate;
-    to.conflict += counts.conflict;
-    to.rejected += counts.rejected;
-    to.voided += counts.voided;
 }
 
 fn add_reasons(to: &mut BTreeMap<String, i64>, reasons: &BTreeMap<String, i64>) {

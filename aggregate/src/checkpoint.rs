@@ -55,6 +55,8 @@ pub struct Standing {
     pub books: Books,
     /// First month whose usage is accepted, as months since 1970.
     pub first_month: u16,
+    /// Month of the newest usage that was rated, as months since 1970.
+    pub newest_month: u16,
     /// Runs that hold the identities that were counted, all but those that are loose.
     pub runs: Vec<String>,
 }
@@ -102,7 +104,8 @@ pub fn write(disk: &dyn Disk, standing: &Standing, state: &[u8]) -> io::Result<(
     let new = format!("{name}.new");
     let mut hasher = blake3::Hasher::new();
     let mut file = disk.create(&new)?;
-    let head = [MAGIC.as_slice(), &CHECKPOINT_FORMAT.to_le_bytes(), &length.to_le_bytes(), &description].concat();
+    let head =
+        [MAGIC.as_slice(), &CHECKPOINT_FORMAT.to_le_bytes(), &length.to_le_bytes(), &description].concat();
     for part in [&head, state] {
         hasher.update(part);
         file.write_all(part)?;

@@ -6,19 +6,19 @@
 
 use std::sync::Arc;
 
-use ingest::dedup::Entry;
+use ingest::dedup::{Entry, Month};
 use rating::Overflow;
 use rating::catalog::Catalog;
 use schemas::epoch::{
-    ContentHash, EPOCH_FORMAT, Epoch, EpochCause, EpochContent, InputProgress, SettledRecord,
+    ContentHash, EPOCH_FORMAT, Epoch, EpochCause, EpochContent, EventCounts, InputProgress, SettledRecord,
 };
 use schemas::timestamp::Timestamp;
 
 use crate::accrual_table::AccrualTotals;
 use crate::checkpoint::Standing;
 use crate::clock::Clock;
-use crate::decider::EpochTally;
 use crate::data_directory::DataDirectory;
+use crate::decider::EpochTally;
 use crate::epoch_files::{EpochFiles, MadeContent, sync_contents};
 use crate::error::AggregateError;
 use crate::identities::identity_content;
@@ -43,10 +43,19 @@ pub struct EpochDraft {
     pub accruals: Option<AccrualTotals>,
     /// Quarantined records that are settled.
     pub settled: Vec<SettledRecord>,
-    /// From here on usage before this time is refused.
-    pub forgets_before: Option<Timestamp>,
     /// Tables and other contents.
     pub contents: Vec<MadeContent>,
+}
+
+impl EpochDraft {
+    /// Is there nothing in it that would be worth an epoch?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tally.counts == EventCounts::default()
+            && self.contents.is_empty()
+            && self.settled.is_empty()
+            && self.positions.iter().all(|progress| progress.file.is_none())
+    }
 }
 
 /// An epoch that was appended.
@@ -70,6 +79,8 @@ pub struct Committer {
     pub(crate) loose: Vec<Entry>,
     /// Events and epochs since the checkpoint.
     pub(crate) since_checkpoint: (u64, u64),
+    /// The next epoch says that usage before this time is refused.
+    pub(crate) forgets_before: Option<Timestamp>,
 }
 
 impl Committer {
@@ -83,7 +94,7 @@ impl Committer {
         loose: Vec<Entry>,
         since_checkpoint: (u64, u64),
     ) -> Self {
-        Self { directory, ledger, standing, clock, catalog, loose, since_checkpoint }
+        Self { directory, ledger, standing, clock, catalog, loose, since_checkpoint, forgets_before: None }
     }
 
     /// Where the partition stands with the epochs appended.
@@ -156,7 +167,7 @@ impl Committer {
                 None => Vec::new(),
             },
             is_accrued: accruals.is_some(),
-            forgets_before: draft.forgets_before,
+            forgets_before: self.forgets_before.take(),
             settled: draft.settled,
             contents: contents.iter().map(|made| made.content.clone()).collect(),
         };
@@ -193,10 +204,20 @@ impl Standing {
         self.books = books;
         self.positions.advance(epoch);
         if let Some(time) = epoch.forgets_before {
-            self.first_month = ingest::dedup::Month::of(time.micros()).number();
+            self.first_month = Month::of(time.micros()).number();
         }
+        let newest = epoch.control_totals.iter().filter(|total| total.counts.rated > 0);
+        let newest = newest.filter_map(|total| month_of(total.month.as_deref()?)).max();
+        self.newest_month = self.newest_month.max(newest.unwrap_or(0));
         self.runs.extend(identity_run(epoch).map(ToOwned::to_owned));
     }
+}
+
+/// A month as months since 1970.
+fn month_of(text: &str) -> Option<u16> {
+    let (year, month) = text.split_once('-')?;
+    let (year, month): (u16, u16) = (year.parse().ok()?, month.parse().ok()?);
+    Some(year.checked_sub(1970)? * 12 + month.checked_sub(1)?)
 }
 
 /// The run of an epoch's identities, where they are a file.
@@ -209,7 +230,8 @@ pub fn identity_run(epoch: &Epoch) -> Option<&str> {
 /// Holds what the decider counted against what the tables wrote.
 fn balance(epoch: &Epoch, rated_rows: u64, quarantine: QuarantineTotals) -> Result<(), AggregateError> {
     use schemas::epoch::ContentKind::{Quarantine, RatedUsage};
-    let rows = |kind| epoch.contents.iter().filter(|content| content.kind == kind).map(|content| content.rows).sum();
+    let rows =
+        |kind| epoch.contents.iter().filter(|content| content.kind == kind).map(|content| content.rows).sum();
     let (rated, quarantined): (u64, u64) = (rows(RatedUsage), rows(Quarantine));
     let written = quarantine.rejected + quarantine.conflict + quarantine.unrated;
     for (what, left, right) in [
@@ -217,7 +239,10 @@ fn balance(epoch: &Epoch, rated_rows: u64, quarantine: QuarantineTotals) -> Resu
         ("rows of quarantine written and in the file", written, quarantined),
     ] {
         if left != right {
-            return Err(AggregateError::OutOfBalance(format!("epoch {}: {what}: {left} and {right}", epoch.epoch)));
+            return Err(AggregateError::OutOfBalance(format!(
+                "epoch {}: {what}: {left} and {right}",
+                epoch.epoch
+            )));
         }
     }
     Ok(())

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use schemas::control_total::ControlTotal;
 use schemas::date::Date;
+use schemas::epoch::{EpochControlTotal, EventCounts};
 use schemas::quarantine::{RejectReason, UnratedReason};
 use schemas::timestamp::{MICROS_PER_DAY, Timestamp};
 
@@ -150,32 +150,32 @@ impl ControlTotals {
         UnratedReason::ALL.iter().copied().zip(self.unrated.iter().copied()).filter(|(_, count)| *count > 0)
     }
 
-    /// The rows of the control totals table for an epoch, sorted.
+    /// The counts by source, type and month, sorted.
     #[must_use]
     pub fn rows(
         &self,
-        epoch: i64,
         source: impl Fn(u32) -> String,
         event_type: impl Fn(u32) -> String,
-    ) -> Vec<ControlTotal> {
+    ) -> Vec<EpochControlTotal> {
         let signed = |count: &u64| i64::try_from(*count).unwrap_or(i64::MAX);
         let counts = self.counts.iter().map(|counts| counts.each_ref().map(signed));
-        let mut rows: Vec<ControlTotal> = self
+        let mut rows: Vec<EpochControlTotal> = self
             .keys
             .iter()
             .zip(counts)
-            .map(|(key, [rated, unrated, duplicate, conflict, rejected])| ControlTotal {
+            .map(|(key, [rated, unrated, duplicate, conflict, rejected])| EpochControlTotal {
                 source: key.source.map(&source),
                 event_type: key.event_type.map(&event_type),
                 month: key.month.map(|month| Date::from_days(month).to_string().chars().take(7).collect()),
-                received: rated + unrated + duplicate + conflict + rejected,
-                rated,
-                unrated,
-                duplicate,
-                conflict,
-                rejected,
-                voided: 0,
-                epoch,
+                counts: EventCounts {
+                    received: rated + unrated + duplicate + conflict + rejected,
+                    rated,
+                    unrated,
+                    duplicate,
+                    conflict,
+                    rejected,
+                    voided: 0,
+                },
             })
             .collect();
         rows.sort_by(|left, right| {

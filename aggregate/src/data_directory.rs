@@ -55,7 +55,9 @@ pub enum DirectoryError {
     #[error("{0}: no data here: name the directory of an earlier run with --data")]
     Missing(PathBuf),
     /// A directory with other things in it.
-    #[error("{0}: the directory is not empty and holds no data of tallybook: name a new one, or an empty one")]
+    #[error(
+        "{0}: the directory is not empty and holds no data of tallybook: name a new one, or an empty one"
+    )]
     Foreign(PathBuf),
     /// A file that does not say what the directory is.
     #[error("{path}: {what}: restore it from a copy of this directory")]
@@ -74,7 +76,9 @@ pub enum DirectoryError {
         found: String,
     },
     /// Data of another version.
-    #[error("{path}: format {found} of the directory is not known to this program, which reads {DIRECTORY_FORMAT}: use a newer one")]
+    #[error(
+        "{path}: format {found} of the directory is not known to this program, which reads {DIRECTORY_FORMAT}: use a newer one"
+    )]
     OtherFormat {
         /// The file.
         path: PathBuf,
@@ -119,9 +123,7 @@ impl DataDirectory {
     /// # Errors
     /// [`DirectoryError`].
     pub fn open(disk: &Arc<dyn Disk>) -> Result<Self, DirectoryError> {
-        let failed = |name: &'static str| {
-            move |error| DirectoryError::Disk { path: disk.path(name), error }
-        };
+        let failed = |name: &'static str| move |error| DirectoryError::Disk { path: disk.path(name), error };
         disk.create_directory("").map_err(failed(""))?;
         let names = disk.list("").map_err(failed(""))?;
         let is_ours = names.iter().any(|name| name == DIRECTORY_FILE);
@@ -237,8 +239,8 @@ fn uuid_of(mut bytes: [u8; 16]) -> String {
 
 fn read_key(disk: &Arc<dyn Disk>) -> Result<HashKey, DirectoryError> {
     let path = disk.path(KEY_FILE);
-    let bytes = disk::read(&**disk, KEY_FILE)
-        .map_err(|error| DirectoryError::Disk { path: path.clone(), error })?;
+    let bytes =
+        disk::read(&**disk, KEY_FILE).map_err(|error| DirectoryError::Disk { path: path.clone(), error })?;
     let unreadable =
         || DirectoryError::Unreadable { path: path.clone(), what: "this is no key of 64 digits".to_owned() };
     let digits = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
@@ -250,7 +252,7 @@ fn read_key(disk: &Arc<dyn Disk>) -> Result<HashKey, DirectoryError> {
         let text = std::str::from_utf8(digits).map_err(|_| unreadable())?;
         *byte = u8::from_str_radix(text, 16).map_err(|_| unreadable())?;
     }
-    Ok(HashKey::from_bytes(key))
+    Ok(HashKey::from_bytes(&key))
 }
 
 /// A directory of the operating system, as a disk.

@@ -7,19 +7,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ingest::dedup::{Admit, Dedup, Entry, RunError};
+use ingest::dedup::{Admit, Dedup, Entry, Month, RunError};
 use ingest::event_batch::{EventBatch, NO_VALUE, NewTexts, UNKNOWN_ACCOUNT};
 use ingest::interner::{Interned, Interner};
 use ingest::keyed_hash::HashKey;
 use rating::catalog::Catalog;
 use schemas::epoch::{EpochControlTotal, EpochTexts, EventCounts};
-use schemas::quarantine::UnratedReason;
+use schemas::quarantine::{RejectReason, UnratedReason};
 use schemas::timestamp::Timestamp;
 
 use crate::accrual_round::Revisions;
 use crate::control_totals::{ControlTotals, Outcome};
 use crate::dimension_values::DimensionValues;
 use crate::running_totals::{MeteredUsage, RatedEvent, RunningTotals, TouchRounds, UsageDetails};
+
+/// Memory for identities where nobody says.
+const IDENTITY_BYTES_MAX: usize = 1 << 30;
 
 /// Events whose charges are loaded ahead. Few of them belong to an earlier day or a new charge, and the
 /// misses of those overlap only with one another; the charges of all still fit the caches.
@@ -43,6 +46,8 @@ pub struct Decider {
     decoders: Vec<Numbers>,
     verdicts: Vec<Admit>,
     rounds: TouchRounds,
+    /// Events before this time are refused, in microseconds since 1970.
+    accepts_from: i64,
 }
 
 /// What the numbers of a decoder are in the whole run.
@@ -127,6 +132,14 @@ impl DecidedBatch {
     }
 }
 
+/// Where the events of a batch go.
+struct Lists<'a> {
+    rated: &'a mut RatedColumns,
+    unrated: &'a mut Vec<Unrated>,
+    conflicts: &'a mut Vec<u32>,
+    too_old: &'a mut Vec<u32>,
+}
+
 /// What a usage's event says of itself, read only where it matters.
 #[derive(Debug)]
 struct Details<'a> {
@@ -156,7 +169,7 @@ impl Decider {
         let dimensions = catalog.dimensions().len();
         let numbers = || Numbers { dimensions: vec![Vec::new(); dimensions], ..Numbers::default() };
         Self {
-            dedup: Dedup::new(key),
+            dedup: Dedup::new(key, IDENTITY_BYTES_MAX),
             totals: RunningTotals::new(catalog),
             control: ControlTotals::default(),
             admitted: Vec::new(),
@@ -167,6 +180,7 @@ impl Decider {
             decoders: std::iter::repeat_with(numbers).take(decoders).collect(),
             verdicts: Vec::new(),
             rounds: TouchRounds::default(),
+            accepts_from: i64::MIN,
         }
     }
 
@@ -177,7 +191,7 @@ impl Decider {
 
     /// Identities counted so far.
     #[must_use]
-    pub fn identities(&self) -> usize {
+    pub fn identities(&self) -> u64 {
         self.dedup.len()
     }
 
@@ -197,9 +211,15 @@ impl Decider {
         &mut self.dedup
     }
 
-    /// The values of dimensions.
-    pub(crate) const fn values(&self) -> &DimensionValues {
-        &self.values
+    /// The running totals, to fold what was decided before, and the values of dimensions.
+    pub(crate) const fn totals_and_values(&mut self) -> (&mut RunningTotals, &DimensionValues) {
+        (&mut self.totals, &self.values)
+    }
+
+    /// Refuses events of months before this one from here on: their identities may be forgotten.
+    pub(crate) fn forget_before(&mut self, month: Month) {
+        self.accepts_from = if month == Month::default() { i64::MIN } else { month.start() };
+        self.dedup.forget_before(month);
     }
 
     /// Ends a round of accruals; see [`RunningTotals::accrued`].
@@ -297,28 +317,15 @@ impl Decider {
     pub fn decide(&mut self, batch: EventBatch, decided: &mut DecidedBatch) -> Result<(), RunError> {
         decided.batch = batch;
         self.translate(decided);
-        let batch = &decided.batch;
-        self.verdicts.clear();
-        let events = &batch.events;
-        self.dedup.admit_all(
-            &events.identity,
-            &events.content,
-            &events.time,
-            &mut self.verdicts,
-            &mut self.admitted,
-        )?;
+        self.admit(&decided.batch)?;
+        let events = decided.batch.len();
         let mut event = 0;
-        while event < batch.len() {
-            let end = (event + TOUCH_AHEAD).min(batch.len());
+        while event < events {
+            let end = (event + TOUCH_AHEAD).min(events);
             self.touch(&decided.batch, event..end);
             for event in event..end {
-                self.decide_event(
-                    &decided.batch,
-                    event,
-                    &mut decided.rated,
-                    &mut decided.unrated,
-                    &mut decided.conflicts,
-                );
+                let DecidedBatch { batch, rated, unrated, conflicts, too_old, .. } = &mut *decided;
+                self.decide_event(batch, event, &mut Lists { rated, unrated, conflicts, too_old });
             }
             event = end;
         }
@@ -330,6 +337,27 @@ impl Decider {
             self.control.count(source, event_type, attributes.time, Outcome::Rejected);
             self.control.note_rejected(reject.reason);
         }
+        Ok(())
+    }
+
+    /// Asks for every event whether it was counted before; of those that are too old nobody knows.
+    fn admit(&mut self, batch: &EventBatch) -> Result<(), RunError> {
+        let Self { dedup, verdicts, admitted, accepts_from, .. } = self;
+        let events = &batch.events;
+        verdicts.clear();
+        if events.time.iter().all(|time| time >= accepts_from) {
+            return dedup.admit_all(&events.identity, &events.content, &events.time, verdicts, admitted);
+        }
+        let accepted = || events.time.iter().map(|time| time >= accepts_from);
+        let identities: Vec<u128> = filtered(&events.identity, accepted());
+        let contents: Vec<u64> = filtered(&events.content, accepted());
+        let times: Vec<i64> = filtered(&events.time, accepted());
+        let mut asked = Vec::new();
+        dedup.admit_all(&identities, &contents, &times, &mut asked, admitted)?;
+        let mut asked = asked.into_iter();
+        verdicts.extend(accepted().map(|is_accepted| {
+            if is_accepted { asked.next().unwrap_or(Admit::Duplicate) } else { Admit::Duplicate }
+        }));
         Ok(())
     }
 
@@ -345,14 +373,7 @@ impl Decider {
         self.totals.touch(usages, &mut self.rounds);
     }
 
-    fn decide_event(
-        &mut self,
-        batch: &EventBatch,
-        event: usize,
-        rated: &mut RatedColumns,
-        unrated: &mut Vec<Unrated>,
-        conflicts: &mut Vec<u32>,
-    ) {
+    fn decide_event(&mut self, batch: &EventBatch, event: usize, lists: &mut Lists<'_>) {
         let columns = &batch.events;
         let (Some(source), Some(event_type), Some(time), Some(account), Some(verdict)) = (
             columns.source.get(event).copied(),
@@ -365,14 +386,20 @@ impl Decider {
         };
         #[expect(clippy::cast_possible_truncation, reason = "a batch has far fewer than 2^32 events")]
         let position = event as u32;
+        if time < self.accepts_from {
+            lists.too_old.push(position);
+            self.control.count(Some(source), Some(event_type), Some(time), Outcome::Rejected);
+            self.control.note_rejected(RejectReason::TooOld);
+            return;
+        }
         let outcome = match verdict {
             Admit::Duplicate => Outcome::Duplicate,
             Admit::Conflict => {
-                conflicts.push(position);
+                lists.conflicts.push(position);
                 Outcome::Conflict
             }
             Admit::Accept => {
-                let before = unrated.len();
+                let before = lists.unrated.len();
                 let usages = batch.usages_of(event);
                 if usages.is_empty() {
                     let is_metered = columns.metered.get(event).copied().unwrap_or(false);
@@ -381,7 +408,7 @@ impl Decider {
                     } else {
                         UnratedReason::UnknownEventType
                     };
-                    unrated.push(Unrated { event: position, meter: None, reason });
+                    lists.unrated.push(Unrated { event: position, meter: None, reason });
                 }
                 for usage in usages {
                     let details = Details { batch, sources: &self.sources, event, usage };
@@ -405,17 +432,19 @@ impl Decider {
                                 clippy::cast_possible_truncation,
                                 reason = "far fewer than 2^32 usages"
                             )]
-                            rated.usage.push(usage as u32);
-                            rated.event.push(position);
-                            rated.rated.push(amount);
+                            lists.rated.usage.push(usage as u32);
+                            lists.rated.event.push(position);
+                            lists.rated.rated.push(amount);
                         }
-                        Err(reason) => unrated.push(Unrated { event: position, meter: Some(meter), reason }),
+                        Err(reason) => {
+                            lists.unrated.push(Unrated { event: position, meter: Some(meter), reason })
+                        }
                     }
                 }
-                for usage in unrated.iter().skip(before) {
+                for usage in lists.unrated.iter().skip(before) {
                     self.control.note_unrated(usage.reason);
                 }
-                if unrated.len() == before { Outcome::Rated } else { Outcome::Unrated }
+                if lists.unrated.len() == before { Outcome::Rated } else { Outcome::Unrated }
             }
         };
         self.control.count(Some(source), Some(event_type), Some(time), outcome);
@@ -461,9 +490,40 @@ impl Decider {
     }
 }
 
+/// The elements of a column that are chosen.
+fn filtered<T: Copy>(column: &[T], chosen: impl Iterator<Item = bool>) -> Vec<T> {
+    column.iter().zip(chosen).filter_map(|(element, is_chosen)| is_chosen.then_some(*element)).collect()
+}
+
 /// Replaces numbers; [`NO_VALUE`] stays.
 fn translate_column(column: &mut [u32], numbers: &[u32]) {
     for number in column {
         *number = numbers.get(*number as usize).copied().unwrap_or(NO_VALUE);
+    }
+}
+// TEMPORARY-STATE
+impl Decider {
+    pub fn encode_state(&self, _to: &mut impl std::io::Write) -> std::io::Result<()> {
+        Ok(())
+    }
+    pub fn restore(
+        _b: &[u8],
+        catalog: Arc<Catalog>,
+        _p: Option<&Catalog>,
+        key: &HashKey,
+        decoders: usize,
+    ) -> Result<Self, crate::error::AggregateError> {
+        Ok(Self::new(catalog, key, decoders))
+    }
+    pub fn change_catalog(
+        &mut self,
+        _c: Arc<Catalog>,
+        _k: &HashKey,
+        _d: usize,
+    ) -> Result<(), crate::error::AggregateError> {
+        Ok(())
+    }
+    pub fn texts(&self) -> NewTexts {
+        NewTexts::default()
     }
 }

@@ -28,6 +28,18 @@ impl DimensionValues {
         std::str::from_utf8(text).ok()
     }
 
+    /// The number of a text, if it was met.
+    #[must_use]
+    pub(crate) fn find(&self, dimension: usize, text: &str) -> Option<u32> {
+        self.dimensions.get(dimension)?.find(text.as_bytes())
+    }
+
+    /// The texts of a dimension.
+    #[must_use]
+    pub(crate) fn texts(&self, dimension: usize) -> Option<&Interner> {
+        self.dimensions.get(dimension)
+    }
+
     /// Number of texts of a dimension.
     #[must_use]
     pub fn len(&self, dimension: usize) -> usize {

@@ -133,7 +133,10 @@ impl<'a> RatedRows<'a> {
 }
 
 fn with_dictionaries(schema: &Schema) -> Schema {
-    Schema::new_with_metadata(schema.fields().iter().map(|field| with_dictionary(field)).collect::<Vec<_>>(), schema.metadata().clone())
+    Schema::new_with_metadata(
+        schema.fields().iter().map(|field| with_dictionary(field)).collect::<Vec<_>>(),
+        schema.metadata().clone(),
+    )
 }
 
 fn with_dictionary(field: &Field) -> Field {
@@ -177,11 +180,14 @@ impl RowBatch {
     ) -> Result<Self, RowProblem> {
         let RatedRows { positions, dimensions, row, .. } = rows;
         let column = |name: &str| {
-            batch.column_by_name(name).ok_or_else(|| RowProblem::new(*row, format!("there is no column {name}")))
+            batch
+                .column_by_name(name)
+                .ok_or_else(|| RowProblem::new(*row, format!("there is no column {name}")))
         };
         let unknown = |what: &'static str| move |text: &str| format!("the catalog has no {what} {text:?}");
         let find = |names: &HashMap<Box<str>, u32>, name: &str, what: &'static str| {
-            let found = numbers(column(name)?, |text| names.get(text).copied().ok_or_else(|| unknown(what)(text)));
+            let found =
+                numbers(column(name)?, |text| names.get(text).copied().ok_or_else(|| unknown(what)(text)));
             found.map_err(|what| RowProblem::new(*row, what))
         };
         let meters = find(&positions.meters, "meter_id", "meter")?;
@@ -189,7 +195,9 @@ impl RowBatch {
         let numbers_of = column("price_book_version")?.as_primitive::<Int32Type>().values();
         let versions = books.iter().zip(numbers_of).map(|key| {
             let known = positions.versions.get(&(*key.0, *key.1)).copied();
-            known.ok_or_else(|| RowProblem::new(*row, format!("the catalog has no version {} of its price book", key.1)))
+            known.ok_or_else(|| {
+                RowProblem::new(*row, format!("the catalog has no version {} of its price book", key.1))
+            })
         });
         let quantities = column("quantity")?.as_primitive::<Decimal128Type>().values();
         let measures = meters.iter().zip(quantities.iter()).map(|(meter, quantity)| {
@@ -205,7 +213,8 @@ impl RowBatch {
             versions: versions.collect::<Result<_, _>>()?,
             measures: measures.collect::<Result<_, _>>()?,
             event_prices: HashMap::new(),
-            dimensions: dimension_numbers(batch, dimensions, values).map_err(|what| RowProblem::new(*row, what))?,
+            dimensions: dimension_numbers(batch, dimensions, values)
+                .map_err(|what| RowProblem::new(*row, what))?,
             times: column("event_time")?.as_primitive::<TimestampMicrosecondType>().values().to_vec(),
             amounts: column("amount")?.as_primitive::<Decimal128Type>().values().to_vec(),
             service_days: column("service_day")?.as_primitive::<Date32Type>().values().to_vec(),
@@ -217,8 +226,14 @@ impl RowBatch {
         Ok(batch)
     }
 
-    fn add_details(&mut self, first: u64, is_distinct: &[bool], details: &[UsageDetail]) -> Result<(), RowProblem> {
-        let mut distinct = self.meters.iter().filter(|meter| is_distinct.get(**meter as usize) == Some(&true)).count();
+    fn add_details(
+        &mut self,
+        first: u64,
+        is_distinct: &[bool],
+        details: &[UsageDetail],
+    ) -> Result<(), RowProblem> {
+        let mut distinct =
+            self.meters.iter().filter(|meter| is_distinct.get(**meter as usize) == Some(&true)).count();
         let begin = details.partition_point(|detail| u64::from(detail.row) < first);
         for detail in details.get(begin..).unwrap_or_default() {
             let Ok(row) = usize::try_from(u64::from(detail.row) - first) else { break };
@@ -231,7 +246,11 @@ impl RowBatch {
             }
             self.event_prices.insert(row, detail.event_price);
         }
-        if distinct == 0 { Ok(()) } else { Err(RowProblem::new(first, format!("the values of {distinct} rows are missing"))) }
+        if distinct == 0 {
+            Ok(())
+        } else {
+            Err(RowProblem::new(first, format!("the values of {distinct} rows are missing")))
+        }
     }
 
     /// The usages, each with how it was rated.
@@ -323,7 +342,9 @@ fn dimension_numbers(
     values: &DimensionValues,
 ) -> Result<Vec<Vec<u32>>, String> {
     let members = batch.column_by_name("dimensions").map(|members| members.as_struct());
-    let column = |(dimension, name): (usize, &String)| match members.and_then(|members| members.column_by_name(name)) {
+    let column = |(dimension, name): (usize, &String)| match members
+        .and_then(|members| members.column_by_name(name))
+    {
         Some(column) => numbers(column, |text| {
             values.find(dimension, text).ok_or_else(|| format!("{text:?} is no value of {name} that was met"))
         }),

@@ -3,6 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ingest::dedup::RunError;
+use schemas::epoch::ContentHash;
+
+use crate::data_directory::DirectoryError;
 use crate::ledger::LedgerError;
 
 /// Why a run cannot end.
@@ -26,6 +30,72 @@ pub enum AggregateError {
         /// What the operating system says.
         error: io::Error,
     },
+    /// A file cannot be read.
+    #[error("{path}: {error}")]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// A file that was committed has changed.
+    #[error(
+        "{path}: its hash is {found}, and was {expected} when it was committed: restore it from a copy, `tallybook doctor` says what else is affected"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Hash it had.
+        expected: ContentHash,
+        /// Hash it has.
+        found: ContentHash,
+    },
+    /// A committed row that would be rated otherwise today.
+    #[error(
+        "epoch {epoch}, row {row} of rated usage: {what}; the data or the program is not what it was: `tallybook doctor` says more"
+    )]
+    NotAsRated {
+        /// The epoch.
+        epoch: u64,
+        /// Position of the row, from 0.
+        row: u64,
+        /// What differs.
+        what: String,
+    },
+    /// Identities of events cannot be read or written.
+    #[error(transparent)]
+    Identities(#[from] RunError),
+    /// Fewer epochs than there were.
+    #[error(
+        "{directory}: the ledger ends with epoch {found}, but epoch {expected} was committed: segments were lost or not copied; restore them from a copy"
+    )]
+    LedgerBehind {
+        /// The directory.
+        directory: PathBuf,
+        /// Last epoch there is.
+        found: u64,
+        /// Epoch there was.
+        expected: u64,
+    },
+    /// No checkpoint to begin with, and not all epochs.
+    #[error("there is no sound checkpoint{}, and the ledger begins with epoch {oldest}: restore a checkpoint from a copy", .skipped.as_ref().map(|path| format!(" ({} is damaged)", path.display())).unwrap_or_default())]
+    NoCheckpoint {
+        /// Oldest epoch there is.
+        oldest: u64,
+        /// A checkpoint that cannot be used.
+        skipped: Option<PathBuf>,
+    },
+    /// A catalog that epochs were rated with.
+    #[error("the catalog {hash}, which usage was rated with, cannot be used: {what}")]
+    CatalogLost {
+        /// Hash of the catalog.
+        hash: ContentHash,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The ledger cannot be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -56,13 +126,31 @@ impl AggregateError {
     #[must_use]
     pub fn is_storage(&self) -> bool {
         match self {
-            Self::Write { .. } | Self::Sync { .. } => true,
+            Self::Write { .. } | Self::Read { .. } | Self::Sync { .. } => true,
             Self::Ledger(error) => error.is_storage(),
+            Self::Directory(error) => error.is_storage(),
+            Self::Identities(error) => matches!(error, RunError::Read { .. } | RunError::Write(_)),
             Self::Parquet { error, .. } => {
                 matches!(error, parquet::errors::ParquetError::External(error) if error.is::<io::Error>())
             }
-            Self::Overflow(_) | Self::OutOfBalance(_) => false,
+            _ => false,
         }
+    }
+
+    /// Is what was committed not what it was?
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::NotAsRated { .. }
+                | Self::Identities(_)
+                | Self::LedgerBehind { .. }
+                | Self::NoCheckpoint { .. }
+                | Self::CatalogLost { .. }
+                | Self::Directory(_)
+                | Self::Ledger(_)
+        )
     }
 }
 

@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use ingest::dedup::{Entry, Run};
+use ingest::dedup::{Entry, Month, Run};
 use schemas::epoch::{ContentKind, Epoch, EpochContent};
 
 use crate::accruals::AccrualPlan;
 use crate::data_directory::DataDirectory;
 use crate::decider::Decider;
 use crate::disk;
-use crate::epoch_rows::{RatedRows, RowProblem};
+use crate::epoch_rows::{CatalogPositions, RatedRows, RowProblem};
 use crate::error::AggregateError;
 use crate::ledger::{SealedEpoch, hash_of};
 use crate::usage_details::UsageDetail;
@@ -24,6 +24,8 @@ pub(crate) struct Folder<'a> {
     pub(crate) decider: &'a mut Decider,
     /// Identities that are in no run.
     pub(crate) loose: &'a mut Vec<Entry>,
+    /// Of the catalog, once they are needed.
+    pub(crate) positions: &'a mut Option<CatalogPositions>,
 }
 
 impl Folder<'_> {
@@ -32,7 +34,7 @@ impl Folder<'_> {
         let epoch = &sealed.epoch;
         self.decider.learn(&epoch.new_texts);
         if let Some(time) = epoch.forgets_before {
-            self.decider.forget_before(time);
+            self.decider.forget_before(Month::of(time.micros()));
         }
         let mut details = Vec::new();
         for (position, content) in epoch.contents.iter().enumerate() {
@@ -101,13 +103,17 @@ impl Folder<'_> {
             row: problem.row,
             what: problem.what,
         };
-        let mut rows = RatedRows::open(&catalog, bytes::Bytes::from(bytes)).map_err(failed)?;
+        let positions = self.positions.get_or_insert_with(|| CatalogPositions::new(&catalog));
+        let mut rows = RatedRows::open(&catalog, positions, bytes::Bytes::from(bytes)).map_err(failed)?;
         let (totals, values) = self.decider.totals_and_values();
         let mut count = 0;
         while let Some(batch) = rows.next(values, details).map_err(failed)? {
             for (row, rated) in batch.usages() {
-                let found = totals.rate(&row, values).map_err(|reason| {
-                    failed(RowProblem { row: count, what: format!("it has no price today: {}", reason.code()) })
+                let found = totals.rate(&row.metered(), values).map_err(|reason| {
+                    failed(RowProblem {
+                        row: count,
+                        what: format!("it has no price today: {}", reason.code()),
+                    })
                 })?;
                 if found != rated {
                     let what = format!("it was {rated:?} and is {found:?} today");

@@ -54,10 +54,15 @@ impl Identities {
     ///
     /// # Errors
     /// [`AggregateError`] when the new one cannot be read.
-    pub(crate) fn note_merged(&mut self, dedup: &mut Dedup, merged: MergedRuns) -> Result<(), AggregateError> {
+    pub(crate) fn note_merged(
+        &mut self,
+        dedup: &mut Dedup,
+        merged: MergedRuns,
+    ) -> Result<(), AggregateError> {
         let is_old = |name: &str| merged.old.iter().any(|old| old == name);
         self.hot_runs.retain(|run| !is_old(run));
-        let open: Vec<_> = dedup.runs().iter().map(|run| run.name().clone()).filter(|run| is_old(run)).collect();
+        let open: Vec<_> =
+            dedup.runs().iter().map(|run| run.name().clone()).filter(|run| is_old(run)).collect();
         if open.is_empty() {
             self.hot_runs.push(merged.new);
         } else {

@@ -17,22 +17,37 @@
 mod accrual_record;
 pub mod accrual_round;
 pub mod accrual_table;
+#[cfg(test)]
+mod accrual_wire;
 pub mod accruals;
+pub mod books;
 mod charge;
 mod charges;
+pub mod checkpoint;
+pub mod clock;
+pub mod committer;
 pub mod control_totals;
+pub mod data_directory;
 pub mod decider;
 pub mod dimension_values;
 pub mod disk;
 pub mod epoch_files;
+mod epoch_rows;
+pub mod epoch_tables;
 pub mod error;
+mod fold;
+pub mod identities;
 pub mod ledger;
 mod parquet_columns;
+pub mod partition;
+pub mod positions;
 pub mod quarantine_table;
 pub mod rated_usage_table;
 pub mod running_totals;
 mod service_days;
 mod text_list;
+mod upkeep;
+mod usage_details;
 
 /// What Parquet files say of their writer.
 pub(crate) const CREATED_BY: &str = concat!("tallybook ", env!("CARGO_PKG_VERSION"));

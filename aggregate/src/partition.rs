@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use ingest::dedup::Month;
 use rating::catalog::Catalog;
-use schemas::epoch::{ContentHash, ContentKind};
+use schemas::epoch::{ContentHash, ContentKind, Epoch};
 use schemas::timestamp::Timestamp;
 
+use crate::accrual_round::Revisions;
 use crate::books::{Books, CurrencySums};
 use crate::checkpoint::{self, SkippedCheckpoint, Standing};
 use crate::clock::Clock;
-use crate::committer::Committer;
+use crate::committer::{Committer, EpochDraft};
 use crate::data_directory::DataDirectory;
 use crate::decider::Decider;
 use crate::epoch_files::{content_directory, epoch_of};
@@ -49,13 +50,21 @@ pub struct PartitionOptions {
     pub decoders: usize,
     /// Most memory for identities that are not looked up on disk.
     pub identity_bytes_max: usize,
+    /// Months for which identities are told apart.
+    pub horizon_months: u16,
     /// Bytes of a segment of the ledger.
     pub segment_bytes: u64,
 }
 
 impl Default for PartitionOptions {
     fn default() -> Self {
-        Self { partition: 0, decoders: 1, identity_bytes_max: 1 << 30, segment_bytes: SEGMENT_BYTES }
+        Self {
+            partition: 0,
+            decoders: 1,
+            identity_bytes_max: 1 << 30,
+            horizon_months: 13,
+            segment_bytes: SEGMENT_BYTES,
+        }
     }
 }
 
@@ -138,8 +147,10 @@ impl Partition {
         let identities = Identities::new(&directory, loose.clone());
         let since = standing.books.counts.received - checkpointed.0;
         let since = (since.unsigned_abs(), standing.epoch - checkpointed.1);
-        let committer = Committer::new(Arc::clone(&directory), ledger, standing, clock, in_force, loose, since);
-        let partition = Self { decider, committer, identities, directory, catalog };
+        let committer =
+            Committer::new(Arc::clone(&directory), ledger, standing, clock, in_force, loose, since);
+        let mut partition = Self { decider, committer, identities, directory, catalog };
+        partition.advance_horizon(options.horizon_months);
         Ok((partition, recovered))
     }
 
@@ -153,6 +164,25 @@ impl Partition {
     #[must_use]
     pub const fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// Commits an epoch that accrues everything; none if there is nothing to say.
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn commit(
+        &mut self,
+        draft: EpochDraft,
+        revisions: &Revisions,
+    ) -> Result<Option<Epoch>, AggregateError> {
+        if draft.is_empty() && self.committer.standing().books.is_accrued {
+            return Ok(None);
+        }
+        self.decider.accrued(revisions);
+        let committed = self.committer.append(draft)?;
+        self.committer.sync()?;
+        self.identities.note_committed(&committed);
+        Ok(Some(committed.epoch))
     }
 
     /// Is a checkpoint worth its cost? What is folded without it is then more than what it takes to read one.
@@ -201,9 +231,30 @@ impl Partition {
         Err(AggregateError::OutOfBalance(format!("{rated} is rated, and charges amount to {sums}")))
     }
 
-    /// Refuses usage before a time from here on, so that its identities may be forgotten.
-    pub fn forget_before(&mut self, time: Timestamp) {
-        self.decider.forget_before(time);
+    /// Refuses usage that is older than the horizon from here on, so that its identities may be forgotten.
+    ///
+    /// The horizon is counted from now or from the newest usage, whichever is earlier: neither a clock that
+    /// is wrong nor an event from the future makes anything be forgotten.
+    fn advance_horizon(&mut self, months: u16) {
+        let standing = self.committer.standing();
+        let now = Month::of(self.committer.clock().now().micros()).number();
+        let first = now.min(standing.newest_month).saturating_sub(months);
+        if first > standing.first_month {
+            let month = Month::since_1970(first);
+            self.decider.forget_before(month);
+            self.committer.forgets_before = Some(Timestamp::from_micros(month.start()));
+        }
+    }
+
+    /// Does what is due after epochs were committed: a checkpoint, tables, removal of what is not needed.
+    ///
+    /// # Errors
+    /// [`AggregateError`]; what is committed stays so.
+    pub fn maintain(&mut self) -> Result<(), AggregateError> {
+        if self.wants_checkpoint() {
+            self.checkpoint()?;
+        }
+        Ok(())
     }
 }
 
@@ -232,7 +283,11 @@ fn begin(
                 let standing = checkpoint.standing;
                 if standing.epoch > ledger.committed() {
                     let (found, expected) = (ledger.committed(), standing.epoch);
-                    return Err(AggregateError::LedgerBehind { found, expected, directory: directory.path() });
+                    return Err(AggregateError::LedgerBehind {
+                        found,
+                        expected,
+                        directory: directory.path(),
+                    });
                 }
                 let catalog = match standing.catalog {
                     Some(hash) => load(catalogs, in_force, hash)?,
@@ -269,6 +324,7 @@ fn begin(
         positions: crate::positions::Positions::default(),
         books: Books { is_accrued: true, ..Books::default() },
         first_month: 0,
+        newest_month: 0,
         runs: Vec::new(),
     };
     let decider = Decider::new(Arc::clone(&in_force.1), directory.key(), options.decoders);
@@ -285,11 +341,11 @@ impl Begun {
         options: PartitionOptions,
     ) -> Result<(), AggregateError> {
         let dedup = self.decider.dedup_mut();
-        dedup.set_hot_bytes_max(options.identity_bytes_max);
+        dedup.reset_hot(options.identity_bytes_max);
         for name in &self.standing.runs {
             dedup.add_run(open_run(directory, name)?);
         }
-        dedup.forget_before(Month::since_1970(self.standing.first_month));
+        self.decider.forget_before(Month::since_1970(self.standing.first_month));
         self.decider.note_known();
         Ok(())
     }
@@ -325,9 +381,8 @@ fn remove_leftovers(
     for place in places.chain(["checkpoints".to_owned(), "catalogs".to_owned()]) {
         let failed = |error| AggregateError::Write { path: disk.path(&place), error };
         for name in disk.list(&place).map_err(failed)? {
-            let is_later = epoch_of(&name).is_some_and(|(partition, epoch)| {
-                partition == standing.partition && epoch > standing.epoch
-            });
+            let is_later = epoch_of(&name)
+                .is_some_and(|(partition, epoch)| partition == standing.partition && epoch > standing.epoch);
             if is_later || name.ends_with(".new") {
                 let name = format!("{place}/{name}");
                 disk.remove(&name).map_err(failed)?;

@@ -98,7 +98,15 @@ impl QuarantineTable {
         for event in &decided.too_old {
             self.totals.rejected += 1;
             let reason = RejectReason::TooOld;
-            self.write_event(decided, *event, QuarantineClass::Rejected, reason.code(), reason.mend(), None, text)?;
+            self.write_event(
+                decided,
+                *event,
+                QuarantineClass::Rejected,
+                reason.code(),
+                reason.mend(),
+                None,
+                text,
+            )?;
         }
         for event in &decided.conflicts {
             self.totals.conflict += 1;
@@ -156,7 +164,8 @@ impl QuarantineTable {
         let table = match &mut self.table {
             Some(table) => table,
             table => {
-                let begun = TableWriter::create(&self.files, ContentKind::Quarantine, &arrow_schema(), LAYOUT)?;
+                let begun =
+                    TableWriter::create(&self.files, ContentKind::Quarantine, &arrow_schema(), LAYOUT)?;
                 table.insert(begun)
             }
         };
@@ -187,7 +196,10 @@ impl QuarantineTable {
     ///
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
-    pub fn end(&mut self, next: EpochFiles) -> Result<(Option<MadeContent>, QuarantineTotals), AggregateError> {
+    pub fn end(
+        &mut self,
+        next: EpochFiles,
+    ) -> Result<(Option<MadeContent>, QuarantineTotals), AggregateError> {
         self.files = next;
         let totals = std::mem::take(&mut self.totals);
         let made = self.table.take().map(TableWriter::finish).transpose()?;

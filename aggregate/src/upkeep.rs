@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use ingest::dedup::{self, Month};
+use ingest::dedup::{self, Month, Run};
 use schemas::epoch::ContentKind;
 
 use crate::checkpoint;
@@ -75,12 +75,14 @@ impl Committer {
         for name in &self.standing.runs {
             runs.push(open_run(&self.directory, name)?);
         }
-        let Some(chosen) = dedup::plan_merge(&runs) else { return Ok(None) };
+        let sizes: Vec<u64> = runs.iter().map(Run::entries).collect();
+        let Some(chosen) = dedup::plan_merge(&sizes) else { return Ok(None) };
         let merged: Vec<_> = chosen.iter().filter_map(|position| runs.get(*position)).collect();
         let mut file = self.upkeep_files().begin(ContentKind::Identities, self.next_part()?);
         let path = file.path().to_owned();
         file.spill().map_err(|error| AggregateError::Write { path, error })?;
-        let summary = dedup::merge(&merged, Month::since_1970(self.standing.first_month), &mut file)?;
+        let first_month = Month::since_1970(self.standing.first_month);
+        let summary = dedup::merge(&merged, first_month, self.directory.key(), &mut file)?;
         let made = file.finish(summary.entries)?;
         let old: Vec<String> = merged.iter().map(|run| run.name().to_string()).collect();
         let new = self.keep_run(made)?;
@@ -112,8 +114,9 @@ impl Committer {
         let directory = content_directory(ContentKind::Identities);
         for name in disk.list(&directory)? {
             let path = format!("{directory}/{name}");
-            let is_old = epoch_of(&name)
-                .is_some_and(|(partition, epoch)| partition == self.standing.partition && epoch <= older.epoch);
+            let is_old = epoch_of(&name).is_some_and(|(partition, epoch)| {
+                partition == self.standing.partition && epoch <= older.epoch
+            });
             if is_old && !needed.contains(path.as_str()) {
                 disk.remove(&path)?;
             }

@@ -25,11 +25,17 @@ impl UsageDetail {
         to.extend_from_slice(&self.event_price.to_le_bytes());
     }
 
+    /// How many entries there are in some bytes.
+    pub(crate) const fn count(bytes: &[u8]) -> u64 {
+        (bytes.len() / BYTES) as u64
+    }
+
     /// Reads entries.
     pub(crate) fn read(bytes: &[u8]) -> Vec<Self> {
         let entry = |bytes: &[u8; BYTES]| {
             let [row, measure @ ..] = bytes.as_chunks::<4>().0 else { return None };
-            let wide = |words: &[[u8; 4]]| words.as_flattened().first_chunk().map(|word| i128::from_le_bytes(*word));
+            let wide =
+                |words: &[[u8; 4]]| words.as_flattened().first_chunk().map(|word| i128::from_le_bytes(*word));
             Some(Self {
                 row: u32::from_le_bytes(*row),
                 measure: wide(measure.get(..4)?)?,

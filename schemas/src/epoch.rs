@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::{AddAssign, Neg, Sub};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -122,6 +123,43 @@ pub struct EventCounts {
     pub rejected: i64,
     /// Events taken back.
     pub voided: i64,
+}
+
+impl AddAssign for EventCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.received += other.received;
+        self.rated += other.rated;
+        self.unrated += other.unrated;
+        self.duplicate += other.duplicate;
+        self.conflict += other.conflict;
+        self.rejected += other.rejected;
+        self.voided += other.voided;
+    }
+}
+
+impl Neg for EventCounts {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Self {
+            received: -self.received,
+            rated: -self.rated,
+            unrated: -self.unrated,
+            duplicate: -self.duplicate,
+            conflict: -self.conflict,
+            rejected: -self.rejected,
+            voided: -self.voided,
+        }
+    }
+}
+
+impl Sub for EventCounts {
+    type Output = Self;
+
+    fn sub(mut self, other: Self) -> Self {
+        self += -other;
+        self
+    }
 }
 
 /// Counts of one source, type and calendar month (UTC).

@@ -188,6 +188,8 @@ reasons! {
         InvalidDimension = "invalid_dimension": "use text, numbers or truth values of at most 256 bytes as dimensions",
         /// The price or amount in the event is missing, no number, or too precise.
         InvalidEventPrice = "invalid_event_price": "send the price or amount the meter declares",
+        /// Of a month whose identities may be forgotten, so that nobody can tell whether it was counted.
+        TooOld = "too_old": "it may have been counted and forgotten since: send usage within the dedup horizon",
     }
 }
 

@@ -8,10 +8,10 @@
 //! | `line_effective_from`, `line_effective_to` | of the line |
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Schema};
@@ -92,10 +92,9 @@ pub(super) fn read_csv(bytes: &[u8], file: &Arc<str>, loader: &mut Loader) {
 }
 
 /// Reads contracts from Parquet.
-pub(super) fn read_parquet(input: &File, file: &Arc<str>, loader: &mut Loader) {
-    let batches = input.try_clone().map_err(|error| error.to_string()).and_then(|input| {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(input).map_err(|error| error.to_string())?;
-        let reader = builder.build().map_err(|error| error.to_string())?;
+pub(super) fn read_parquet(content: Bytes, file: &Arc<str>, loader: &mut Loader) {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(content).and_then(|builder| builder.build());
+    let batches = reader.map_err(|error| error.to_string()).and_then(|reader| {
         reader.collect::<Result<Vec<RecordBatch>, _>>().map_err(|error| error.to_string())
     });
     let batches = match batches {

@@ -3,9 +3,10 @@
 //! Everything that is wrong is reported at once, with the file, the place, and how to mend it.
 
 mod contract_table;
+pub mod files;
 mod node;
+pub mod store;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use schemas::contract::{Contract, ContractLine};
 use schemas::price_book::{PriceBook, Rate};
 use serde::de::DeserializeOwned;
 
+use files::{CatalogFile, CatalogFiles, ending};
 use node::{Node, NodeError, Value};
 
 /// Why a catalog cannot be used.
@@ -51,18 +53,21 @@ const NAMED_KINDS: [&str; 3] = ["legal_entity", "meter", "price_book"];
 /// # Errors
 /// [`CatalogError`]: what cannot be read, or every problem of the documents.
 pub fn load(directory: &Path) -> Result<Catalog, CatalogError> {
-    if directory.is_file() {
-        return Err(CatalogError::NoDirectory(directory.to_owned()));
-    }
-    let mut files = Vec::new();
-    find_files(directory, &mut files)?;
+    compile_files(&CatalogFiles::read(directory)?)
+}
+
+/// Validates and compiles the files of a catalog.
+///
+/// # Errors
+/// [`CatalogError`]: every problem of the documents.
+pub fn compile_files(files: &CatalogFiles) -> Result<Catalog, CatalogError> {
     let mut loader = Loader::default();
-    for file in files {
-        loader.file(directory, &file)?;
+    for file in &files.files {
+        loader.file(file);
     }
     let Loader { documents, mut problems } = loader;
     if documents.is_empty() && problems.is_empty() {
-        return Err(CatalogError::Empty(directory.to_owned()));
+        return Err(CatalogError::Empty(files.place.clone()));
     }
     match compile(&documents) {
         Ok(catalog) if problems.is_empty() => Ok(catalog),
@@ -75,34 +80,6 @@ pub fn load(directory: &Path) -> Result<Catalog, CatalogError> {
     }
 }
 
-/// Finds catalog files below a directory, in order of their names.
-fn find_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), CatalogError> {
-    let failed = |error| CatalogError::Read { path: directory.to_owned(), error };
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        entries.push(entry.map_err(failed)?.path());
-    }
-    entries.sort();
-    for path in entries {
-        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if is_hidden {
-            continue;
-        }
-        if path.is_dir() {
-            find_files(&path, files)?;
-        } else if matches!(&*ending(&path), "yaml" | "yml" | "json" | "ndjson" | "jsonl" | "csv" | "parquet")
-        {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-/// The ending of a file's name, in lower case.
-fn ending(path: &Path) -> String {
-    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
-}
-
 /// Collects documents and problems.
 #[derive(Default)]
 struct Loader {
@@ -111,38 +88,28 @@ struct Loader {
 }
 
 impl Loader {
-    fn file(&mut self, directory: &Path, path: &Path) -> Result<(), CatalogError> {
-        let failed = |error| CatalogError::Read { path: path.to_owned(), error };
-        let shown = path.strip_prefix(directory).unwrap_or(path).display().to_string();
-        let file: Arc<str> = shown.into();
-        if !fs::metadata(path).map_err(failed)?.is_file() {
+    fn file(&mut self, from: &CatalogFile) {
+        let file: Arc<str> = from.name.as_str().into();
+        let Some(content) = &from.content else {
             let message = "this is no regular file".to_owned();
             self.unread(None);
             self.problem(Origin { file, line: 0 }, String::new(), message, "move it out of the catalog");
-            return Ok(());
-        }
-        match &*ending(path) {
-            "parquet" => contract_table::read_parquet(&fs::File::open(path).map_err(failed)?, &file, self),
-            "csv" => contract_table::read_csv(&fs::read(path).map_err(failed)?, &file, self),
-            kind => {
-                let bytes = fs::read(path).map_err(failed)?;
-                match String::from_utf8(bytes) {
-                    Ok(text) if matches!(kind, "ndjson" | "jsonl") => self.lines(&text, &file),
-                    Ok(text) => self.documents(&text, &file),
-                    Err(_) => {
-                        self.unread(None);
-                        let origin = Origin { file, line: 0 };
-                        self.problem(
-                            origin,
-                            String::new(),
-                            "the file is not UTF-8".to_owned(),
-                            "save it as UTF-8",
-                        );
-                    }
+            return;
+        };
+        match &*ending(Path::new(&from.name)) {
+            "parquet" => contract_table::read_parquet(content.clone(), &file, self),
+            "csv" => contract_table::read_csv(content, &file, self),
+            kind => match str::from_utf8(content) {
+                Ok(text) if matches!(kind, "ndjson" | "jsonl") => self.lines(text, &file),
+                Ok(text) => self.documents(text, &file),
+                Err(_) => {
+                    self.unread(None);
+                    let origin = Origin { file, line: 0 };
+                    let message = "the file is not UTF-8".to_owned();
+                    self.problem(origin, String::new(), message, "save it as UTF-8");
                 }
-            }
+            },
         }
-        Ok(())
     }
 
     /// Notes what could not be read and may be a document of any kind; without id, any of them.

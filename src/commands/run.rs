@@ -1,4 +1,4 @@
-//! `tallybook run`: from usage files to rated usage and accruals.
+//! `tallybook run`: from usage files to rated usage and accruals, committed to a data directory.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::num::NonZero;
@@ -6,16 +6,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
+use aggregate::clock::SystemClock;
+use aggregate::data_directory::DataDirectory;
+use aggregate::disk::{DirectoryDisk, Disk};
+use aggregate::partition::{Partition, PartitionOptions, Recovered};
 use anyhow::Result;
 use ingest::input::{STANDARD_INPUT, find_inputs};
+use schemas::printable::printable;
 
-use crate::catalog;
+use crate::catalog::compile_files;
+use crate::catalog::files::CatalogFiles;
+use crate::catalog::store::CatalogStore;
 use crate::command_line::{OutputArguments, RunArguments};
-use crate::pipeline::{self, RunPlan};
+use crate::pipeline::{self, RunError, RunPlan};
 use crate::progress::{Progress, Stage};
 use crate::progress_display::ProgressDisplay;
 use crate::report::RunReport;
-use crate::summary::{show_next_commands, show_report};
+use crate::summary::{count, show_next_commands, show_report};
 
 /// Performs a run and shows its report.
 ///
@@ -26,7 +33,7 @@ pub fn run(arguments: &RunArguments) -> Result<()> {
         writeln!(stderr(), "reading events from standard input; end with Ctrl-D")?;
     }
     let report = perform(arguments)?;
-    show(&report, &arguments.output, arguments.show)
+    show(&report, &arguments.data, arguments.show)
 }
 
 /// Performs a run.
@@ -34,32 +41,68 @@ pub(super) fn perform(arguments: &RunArguments) -> Result<RunReport> {
     let progress = Arc::new(Progress::default());
     let display = ProgressDisplay::start(&progress, arguments.show.quiet);
     progress.begin(Stage::Catalog);
-    let catalog = Arc::new(catalog::load(&arguments.catalog)?);
+    let files = CatalogFiles::read(&arguments.catalog)?;
+    let catalog = Arc::new(compile_files(&files)?);
+    let archive = files.archive()?;
+    drop(files);
     let inputs = find_inputs(&arguments.inputs, catalog.csv_mappings(), arguments.csv_mapping.as_ref())?;
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-    let plan = RunPlan {
-        inputs,
-        catalog,
-        output: arguments.output.clone(),
-        decoders: arguments.threads.map_or_else(cores, usize::from),
-        accrual_events: arguments.accrual_events,
+    let plan = RunPlan { inputs, decoders: arguments.threads.map_or_else(cores, usize::from) };
+
+    progress.begin(Stage::Recovering);
+    let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::new(&arguments.data));
+    let directory = Arc::new(DataDirectory::open(&disk)?);
+    let catalogs = CatalogStore::new(&disk);
+    catalogs.keep(&archive)?;
+    let options = PartitionOptions {
+        decoders: plan.decoders,
+        identity_bytes_max: (arguments.dedup_memory as usize) << 20,
+        horizon_months: arguments.dedup_months,
+        ..PartitionOptions::default()
     };
-    let report = pipeline::run(&plan, &progress);
+    let in_force = (archive.hash, Arc::clone(&catalog));
+    drop(archive);
+    let opened = Partition::open(directory, &catalogs, in_force, Arc::new(SystemClock), options);
+    let (mut partition, recovered) = opened.map_err(RunError::Aggregate)?;
+    let mut report = pipeline::run(&plan, &mut partition, &progress)?;
+    progress.begin(Stage::Publishing);
+    partition.maintain().map_err(RunError::Aggregate)?;
+    progress.begin(Stage::Done);
     drop(display);
-    // The process is about to end: it need not free a catalog piece by piece.
-    std::mem::forget(plan);
-    Ok(report?)
+    report.note(&recovered);
+    tell(&recovered)?;
+    // The process is about to end: it need not free state and catalog piece by piece.
+    std::mem::forget((partition, catalog));
+    Ok(report)
+}
+
+/// Says what was found that a person may want to know.
+fn tell(recovered: &Recovered) -> Result<()> {
+    let mut to = stderr().lock();
+    for skipped in &recovered.skipped {
+        let path = printable(&skipped.path.display().to_string());
+        writeln!(to, "warning: {path}: the checkpoint was not used: {}; an older one was", skipped.what)?;
+    }
+    if recovered.cut_bytes > 0 {
+        let bytes = usize::try_from(recovered.cut_bytes).unwrap_or(usize::MAX);
+        let bytes = count(bytes, "byte", "bytes");
+        writeln!(
+            to,
+            "note: an earlier run ended in the middle of a commit; {bytes} that were not committed are removed"
+        )?;
+    }
+    Ok(())
 }
 
 /// Shows what a run did, and what to do with it.
-pub(super) fn show(report: &RunReport, output: &Path, arguments: OutputArguments) -> Result<()> {
+pub(super) fn show(report: &RunReport, data: &Path, arguments: OutputArguments) -> Result<()> {
     let mut to = stdout().lock();
     if arguments.json {
         serde_json::to_writer_pretty(&mut to, report).map_err(std::io::Error::from)?;
         writeln!(to)?;
     } else {
-        show_report(&mut to, report, output)?;
-        show_next_commands(&mut to, report, output)?;
+        show_report(&mut to, report, data)?;
+        show_next_commands(&mut to, report, data)?;
     }
     Ok(())
 }

@@ -2,16 +2,16 @@
 
 use std::sync::atomic::Ordering;
 
-use aggregate::committer::Committed;
 use aggregate::decider::{DecidedBatch, Decider, EpochTally};
 use aggregate::error::AggregateError;
-use aggregate::partition::{Identities, StateDraft};
+use aggregate::identities::Identities;
 use crossbeam_channel::Receiver;
 use ingest::event_batch::{BatchOrigin, EventBatch, LineCount};
 use ingest::input::Input;
 use schemas::epoch::{InputFile, InputProgress};
 
 use super::RunError;
+use super::commit::CommitNote;
 use crate::progress::Progress;
 
 /// Events of an epoch of a run, about: it ends with a batch.
@@ -29,7 +29,7 @@ pub(super) struct EpochCut {
     pub(super) tally: EpochTally,
     pub(super) positions: Vec<InputProgress>,
     /// The state after it, if there is to be a checkpoint.
-    pub(super) state: Option<StateDraft>,
+    pub(super) state: Option<Vec<u8>>,
 }
 
 /// The decider with what it takes to cut epochs.
@@ -37,7 +37,7 @@ pub(super) struct Deciding<'a> {
     decider: &'a mut Decider,
     identities: &'a mut Identities,
     inputs: &'a [Input],
-    committed: &'a Receiver<Committed>,
+    committed: &'a Receiver<CommitNote>,
     /// Number of the epoch that is being decided.
     epoch: u64,
     /// Epochs that are committed.
@@ -58,7 +58,7 @@ impl<'a> Deciding<'a> {
         decider: &'a mut Decider,
         identities: &'a mut Identities,
         inputs: &'a [Input],
-        committed: &'a Receiver<Committed>,
+        committed: &'a Receiver<CommitNote>,
         epoch: u64,
         stored: u64,
     ) -> Self {
@@ -138,37 +138,45 @@ impl<'a> Deciding<'a> {
         let mut cut = self.cut();
         if self.since_checkpoint >= CHECKPOINT_EVENTS {
             self.since_checkpoint = 0;
-            cut.state = Some(self.identities.draft_state(self.decider, self.epoch)?);
+            let mut state = Vec::new();
+            self.decider.encode_state(&mut state).map_err(AggregateError::State)?;
+            cut.state = Some(state);
         }
-        self.epoch += 1;
-        while let Ok(committed) = self.committed.try_recv() {
-            self.note(committed);
+        while let Ok(note) = self.committed.try_recv() {
+            self.note(note);
         }
         if self.decider.dedup_mut().is_full() {
-            // What is in memory has to be on disk before it can be looked up there. The epoch that was just
-            // cut is not, so its identities stay.
-            self.identities.settle(self.decider.dedup_mut(), &cut.tally.identities)?;
+            self.settle(&cut)?;
         }
+        self.epoch += 1;
         Ok(Some(cut))
     }
 
-    fn note(&mut self, committed: Committed) {
-        self.committed_epoch = committed.epoch.epoch;
-        self.identities.note_committed(&committed);
+    /// Lets identities be looked up on disk, those of the epoch that was just cut excepted: it is not there.
+    fn settle(&mut self, cut: &EpochCut) -> Result<(), RunError> {
+        while self.committed_epoch + 1 < self.epoch {
+            // The committer ended early, and says why.
+            let Ok(note) = self.committed.recv() else { return Ok(()) };
+            self.note(note);
+        }
+        Ok(self.identities.settle(self.decider.dedup_mut(), &cut.tally.identities)?)
+    }
+
+    fn note(&mut self, note: CommitNote) {
+        if let CommitNote::Epoch(committed) = &note {
+            self.committed_epoch = committed.epoch.epoch;
+        }
+        note.tell(self.identities);
     }
 
     fn cut(&mut self) -> EpochCut {
         self.in_epoch = 0;
-        EpochCut {
-            tally: self.decider.cut(),
-            positions: std::mem::take(&mut self.positions),
-            state: None,
-        }
+        EpochCut { tally: self.decider.cut(), positions: std::mem::take(&mut self.positions), state: None }
     }
 
-    /// What is left for the last epoch.
-    pub(super) fn end(mut self) -> Result<EpochCut, RunError> {
-        Ok(self.cut())
+    /// What is left for the last epoch. All others have to be committed before it is.
+    pub(super) fn end(mut self) -> EpochCut {
+        self.cut()
     }
 }
 

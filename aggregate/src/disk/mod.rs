@@ -16,6 +16,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ingest::dedup::RunBytes;
+
 pub use directory::DirectoryDisk;
 
 /// A directory of files.
@@ -145,4 +147,18 @@ pub fn replace(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
 #[must_use]
 pub fn directory_of(name: &str) -> &str {
     name.rsplit_once('/').map_or("", |(directory, _)| directory)
+}
+
+/// A file as the bytes of a run of identities.
+#[derive(Debug)]
+pub(crate) struct RunFile(pub(crate) Arc<dyn DiskBytes>);
+
+impl RunBytes for RunFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.length())
+    }
+
+    fn read_at(&self, offset: u64, to: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, to)
+    }
 }

@@ -1,0 +1,65 @@
+//! The catalogs that a data directory was rated with, by hash.
+
+use std::sync::Arc;
+
+use aggregate::disk::{self, Disk};
+use aggregate::partition::Catalogs;
+use rating::catalog::Catalog;
+use schemas::epoch::ContentHash;
+
+use super::files::{CatalogArchive, CatalogFiles};
+use super::{CatalogError, compile_files};
+
+/// Where they are.
+const DIRECTORY: &str = "catalogs";
+
+/// Catalogs on a disk.
+#[derive(Debug)]
+pub struct CatalogStore(Arc<dyn Disk>);
+
+impl CatalogStore {
+    /// The catalogs of a data directory.
+    #[must_use]
+    pub fn new(disk: &Arc<dyn Disk>) -> Self {
+        Self(Arc::clone(disk))
+    }
+
+    /// Keeps a catalog, unless it is kept already.
+    ///
+    /// # Errors
+    /// [`CatalogError::Read`] when it cannot be written.
+    pub fn keep(&self, archive: &CatalogArchive) -> Result<(), CatalogError> {
+        let name = name_of(&archive.hash);
+        let failed = |error| CatalogError::Read { path: self.0.path(&name), error };
+        let known = self.0.list(DIRECTORY).map_err(failed)?;
+        if known.iter().any(|known| format!("{DIRECTORY}/{known}") == name) {
+            return Ok(());
+        }
+        disk::replace(&*self.0, &name, &archive.bytes).map_err(failed)
+    }
+}
+
+fn name_of(hash: &ContentHash) -> String {
+    format!("{DIRECTORY}/{hash}.tar")
+}
+
+impl Catalogs for CatalogStore {
+    fn load(&self, hash: &ContentHash) -> Result<Arc<Catalog>, String> {
+        let name = name_of(hash);
+        let path = self.0.path(&name);
+        let shown = |what: &dyn ToString| format!("{}: {}", path.display(), what.to_string());
+        let bytes = disk::read(&*self.0, &name).map_err(|error| shown(&error))?;
+        let found = ContentHash(*blake3::hash(&bytes).as_bytes());
+        if found != *hash {
+            return Err(shown(&format!("its hash is {found}: it was changed; restore it from a copy")));
+        }
+        let files = CatalogFiles::of_archive(path.clone(), &bytes).map_err(|error| shown(&error))?;
+        compile_files(&files).map(Arc::new).map_err(|error| match error {
+            CatalogError::Problems(problems) => {
+                let first = problems.first().map(ToString::to_string).unwrap_or_default();
+                shown(&format!("this program finds it invalid: {first}"))
+            }
+            error => error.to_string(),
+        })
+    }
+}
