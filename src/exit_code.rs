@@ -3,15 +3,17 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done; events that were refused or lack a price are in quarantine |
-//! | 1 | the program failed: results out of balance, or a bug |
+//! | 1 | the program failed: what was counted does not balance, or a bug |
 //! | 2 | the command line is wrong |
 //! | 3 | the catalog cannot be used |
 //! | 4 | an input cannot be read |
-//! | 5 | the output cannot be written |
+//! | 5 | data cannot be written, or read from its disk |
 //! | 6 | a query failed |
+//! | 7 | data is damaged, or is not what this program reads |
 
 use std::io::{self, Write, stderr};
 
+use aggregate::data_directory::DirectoryError;
 use aggregate::error::AggregateError;
 use datafusion::error::DataFusionError;
 use ingest::input::InputError;
@@ -20,7 +22,7 @@ use schemas::printable::printable;
 use crate::catalog::CatalogError;
 use crate::generate::GenerateError;
 use crate::pipeline::RunError;
-use crate::sql::{self, NoResults};
+use crate::sql;
 
 /// The program failed.
 const FAILED: u8 = 1;
@@ -28,10 +30,12 @@ const FAILED: u8 = 1;
 const CATALOG: u8 = 3;
 /// An input cannot be read.
 const INPUT: u8 = 4;
-/// The output cannot be written.
+/// Data cannot be written.
 const OUTPUT: u8 = 5;
 /// A query failed.
 const QUERY: u8 = 6;
+/// Data is damaged.
+const DAMAGED: u8 = 7;
 
 /// The exit code for an error.
 #[must_use]
@@ -42,7 +46,7 @@ pub fn of(error: &anyhow::Error) -> u8 {
     if error.is::<InputError>() {
         return INPUT;
     }
-    if error.is::<DataFusionError>() || error.is::<NoResults>() {
+    if error.is::<DataFusionError>() {
         return QUERY;
     }
     if error.is::<GenerateError>() || error.is::<io::Error>() {
@@ -56,7 +60,13 @@ pub fn of(error: &anyhow::Error) -> u8 {
 }
 
 fn of_aggregate(error: &AggregateError) -> u8 {
-    if error.is_storage() { OUTPUT } else { FAILED }
+    match error {
+        AggregateError::Directory(DirectoryError::Missing(_)) => QUERY,
+        
+        error if error.is_storage() => OUTPUT,
+        error if error.is_damage() => DAMAGED,
+        _ => FAILED,
+    }
 }
 
 /// Most problems of a catalog that are shown; who mends them sees the others then.

@@ -103,7 +103,7 @@ pub fn run(plan: &RunPlan, partition: &mut Partition, progress: &Progress) -> Re
     if !sources.is_empty() || !before.books.is_accrued {
         read_and_commit(plan, sources, partition, progress, stored)?;
     }
-    progress.begin(Stage::Publishing);
+    progress.begin(Stage::Committing);
     report.end(partition.committer.standing());
     Ok(report)
 }
@@ -280,7 +280,7 @@ fn finish(
     let mut accrued = write_accruals(plan, progress, &files, partition.catalog(), totals)?;
     draft.contents.append(&mut accrued.contents);
     draft.accruals = Some(accrued.totals);
-    progress.begin(Stage::Publishing);
+    progress.begin(Stage::Committing);
     partition.commit(draft, &accrued.revisions)?;
     partition.balance()?;
     Ok(())

@@ -9,12 +9,14 @@ use std::time::Instant;
 pub enum Stage {
     /// The catalog is read and validated.
     Catalog,
+    /// The data directory is opened, and what it holds is recovered.
+    Recovering,
     /// Events are read, counted and rated.
     Counting,
     /// Accruals are made.
     Accruing,
-    /// The results are balanced and moved to their place.
-    Publishing,
+    /// The last epoch is committed, and tables and checkpoint follow it.
+    Committing,
     /// Everything is done.
     Done,
 }
@@ -54,7 +56,7 @@ impl Progress {
         let (done, total) = match stage {
             Stage::Counting => (&*self.bytes, &self.bytes_total),
             Stage::Accruing => (&self.groups, &self.groups_total),
-            Stage::Catalog | Stage::Publishing | Stage::Done => return None,
+            Stage::Catalog | Stage::Recovering | Stage::Committing | Stage::Done => return None,
         };
         let total = total.load(Ordering::Relaxed);
         (total > 0).then(|| (done.load(Ordering::Relaxed), total))

@@ -94,7 +94,7 @@ impl Lines<'_> {
         let text = match stage {
             Stage::Counting => counted(self.work(stage), "events"),
             Stage::Accruing => counted(self.work(stage), "contract lines, meters and periods"),
-            Stage::Catalog | Stage::Publishing | Stage::Done => duration.clone(),
+            Stage::Catalog | Stage::Recovering | Stage::Committing | Stage::Done => duration.clone(),
         };
         format!("{:9} {text}", name(stage))
     }
@@ -104,7 +104,7 @@ impl Lines<'_> {
         match stage {
             Stage::Counting => self.progress.events.load(Ordering::Relaxed),
             Stage::Accruing => self.progress.groups.load(Ordering::Relaxed),
-            Stage::Catalog | Stage::Publishing | Stage::Done => 0,
+            Stage::Catalog | Stage::Recovering | Stage::Committing | Stage::Done => 0,
         }
     }
 
@@ -125,9 +125,10 @@ impl Lines<'_> {
 const fn name(stage: Stage) -> &'static str {
     match stage {
         Stage::Catalog => "catalog",
+        Stage::Recovering => "recovered",
         Stage::Counting => "counted",
         Stage::Accruing => "accrued",
-        Stage::Publishing => "published",
+        Stage::Committing => "committed",
         Stage::Done => "done",
     }
 }

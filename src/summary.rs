@@ -1,5 +1,6 @@
 //! What is shown at the end of a run: where every event went, what it amounts to, and what to do next.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,15 +14,21 @@ use crate::report::RunReport;
 ///
 /// # Errors
 /// What writing fails with.
-pub(crate) fn show_report(to: &mut impl Write, report: &RunReport, output: &Path) -> io::Result<()> {
+pub(crate) fn show_report(to: &mut impl Write, report: &RunReport, data: &Path) -> io::Result<()> {
+    if report.inputs_known > 0 {
+        let known = count(report.inputs_known, "input is", "inputs are");
+        writeln!(to, "{known} counted already, and was not read again.\n")?;
+    }
+    let run = &report.run;
+    let counts = run.counts;
     let mut events = table(&["events", "", "of which"]);
     for (outcome, number, reasons) in [
-        ("received", report.received, String::new()),
-        ("rated", report.rated, String::new()),
-        ("duplicate", report.duplicate, String::new()),
-        ("conflict", report.conflict, String::new()),
-        ("rejected", report.rejected, reasons(&report.rejected_by_reason)),
-        ("unrated", report.unrated, reasons(&report.unrated_by_reason)),
+        ("received", counts.received, String::new()),
+        ("rated", counts.rated, String::new()),
+        ("duplicate", counts.duplicate, String::new()),
+        ("conflict", counts.conflict, String::new()),
+        ("rejected", counts.rejected, reasons(&run.rejected_by_reason)),
+        ("unrated", counts.unrated, reasons(&run.unrated_by_reason)),
     ] {
         events.add_row([outcome.to_owned(), grouped(&number.to_string()), reasons]);
     }
@@ -29,36 +36,51 @@ pub(crate) fn show_report(to: &mut impl Write, report: &RunReport, output: &Path
     writeln!(to, "{events}\n")?;
 
     let mut amounts = table(&["currency", "rated exactly", "to post"]);
-    for amount in &report.amounts {
-        amounts.add_row([amount.currency.clone(), grouped(&amount.exact), grouped(&amount.posted)]);
+    for amount in &run.amounts {
+        amounts.add_row([amount.currency.to_string(), grouped(&amount.exact), grouped(&amount.posted)]);
     }
     align_right(&mut amounts, &[1, 2]);
-    if !report.amounts.is_empty() {
+    if !run.amounts.is_empty() {
         writeln!(to, "{amounts}\n")?;
     }
     let rows = |rows: u64| grouped(&rows.to_string());
     writeln!(
         to,
-        "Balanced: received = rated + duplicate + conflict + rejected + unrated; rated usage = accruals.\n\
-         Written to {}: {} rows of rated usage, {} accruals, {} in quarantine.\n",
-        output.display(),
-        rows(report.rated_usage_rows),
-        rows(report.accrual_rows),
-        rows(report.quarantine_rows),
-    )
+        "Balanced: received = rated + duplicate + conflict + rejected + unrated; rated usage = accruals."
+    )?;
+    match report.epochs {
+        None => writeln!(to, "Nothing new: {} is as it was.", data.display())?,
+        Some((first, last)) => {
+            let epochs =
+                if first == last { format!("epoch {first}") } else { format!("epochs {first} to {last}") };
+            writeln!(
+                to,
+                "Committed to {} as {epochs}: {} rows of rated usage, {} accruals, {} in quarantine.",
+                data.display(),
+                rows(run.rated_usage_rows),
+                rows(run.accrual_rows),
+                rows(run.quarantine_rows),
+            )?;
+        }
+    }
+    if report.data.counts != counts {
+        let received = grouped(&report.data.counts.received.to_string());
+        writeln!(to, "It holds {received} events in all.")?;
+    }
+    writeln!(to)
 }
 
-/// Shows the commands worth trying on results.
+/// Shows the commands worth trying on a data directory.
 ///
 /// # Errors
 /// What writing fails with.
-pub(crate) fn show_next_commands(to: &mut impl Write, report: &RunReport, output: &Path) -> io::Result<()> {
+pub(crate) fn show_next_commands(to: &mut impl Write, report: &RunReport, data: &Path) -> io::Result<()> {
     let program = program();
     let query =
-        |sql: &str| format!("{program} query --data {} {sql}", shell_word(&output.display().to_string()));
+        |sql: &str| format!("{program} query --data {} {sql}", shell_word(&data.display().to_string()));
     writeln!(to, "Next:")?;
     writeln!(to, "  {}", query("\"SELECT * FROM revenue ORDER BY 1, 2, 3, 4\""))?;
-    if report.quarantine_rows > 0 {
+    if report.data.quarantine_rows > 0 {
         writeln!(to, "  {}", query("\"SELECT * FROM quarantine_reasons ORDER BY rows DESC\""))?;
     }
     writeln!(to, "  {}", query("").trim_end())
@@ -72,10 +94,10 @@ pub(crate) fn next_run(to: &mut impl Write, workload: &Path) -> io::Result<()> {
     let part = |name: &str| shell_word(&workload.join(name).display().to_string());
     writeln!(
         to,
-        "Next:\n  {} run --catalog {} --output {} {}",
+        "Next:\n  {} run --catalog {} --data {} {}",
         program(),
         part("catalog"),
-        part("results"),
+        part("data"),
         part("usage")
     )
 }
@@ -109,7 +131,7 @@ fn align_right(table: &mut Table, columns: &[usize]) {
     }
 }
 
-fn reasons(counts: &std::collections::BTreeMap<&'static str, u64>) -> String {
+fn reasons(counts: &BTreeMap<String, i64>) -> String {
     let mut counts: Vec<_> = counts.iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let reasons: Vec<_> =

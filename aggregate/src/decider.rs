@@ -501,29 +501,3 @@ fn translate_column(column: &mut [u32], numbers: &[u32]) {
         *number = numbers.get(*number as usize).copied().unwrap_or(NO_VALUE);
     }
 }
-// TEMPORARY-STATE
-impl Decider {
-    pub fn encode_state(&self, _to: &mut impl std::io::Write) -> std::io::Result<()> {
-        Ok(())
-    }
-    pub fn restore(
-        _b: &[u8],
-        catalog: Arc<Catalog>,
-        _p: Option<&Catalog>,
-        key: &HashKey,
-        decoders: usize,
-    ) -> Result<Self, crate::error::AggregateError> {
-        Ok(Self::new(catalog, key, decoders))
-    }
-    pub fn change_catalog(
-        &mut self,
-        _c: Arc<Catalog>,
-        _k: &HashKey,
-        _d: usize,
-    ) -> Result<(), crate::error::AggregateError> {
-        Ok(())
-    }
-    pub fn texts(&self) -> NewTexts {
-        NewTexts::default()
-    }
-}

@@ -14,7 +14,9 @@ use crate::committer::{Committed, identity_run};
 use crate::data_directory::DataDirectory;
 use crate::epoch_files::{EpochFiles, INLINE_BYTES_MAX, MadeContent};
 use crate::error::AggregateError;
+use crate::decider::Decider;
 use crate::fold::open_run;
+use crate::partition::encode;
 use crate::upkeep::MergedRuns;
 
 /// Bytes of an identity in the ledger.
@@ -69,6 +71,14 @@ impl Identities {
             dedup.replace_runs(&open, Some(open_run(&self.directory, &merged.new)?));
         }
         Ok(())
+    }
+
+    /// The state of the decider, for a checkpoint.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when there is no memory for it.
+    pub fn state_of(&self, decider: &Decider) -> Result<Vec<u8>, AggregateError> {
+        encode(decider, &self.directory)
     }
 
     /// Makes room in memory: what is in runs is looked up there from here on. `others` are identities in

@@ -6,11 +6,11 @@ use std::fs;
 use std::io::{Write, stdout};
 use std::path::Path;
 
+use aggregate::data_directory::DIRECTORY_FILE;
 use anyhow::{Context, Result};
 
 use super::run;
 use crate::command_line::{DemoArguments, OutputArguments, RunArguments};
-use crate::report::REPORT_FILE;
 
 /// A file of the example.
 macro_rules! example {
@@ -40,10 +40,10 @@ const FILES: [(&str, &[u8]); 10] = [
 pub fn demo(arguments: &DemoArguments) -> Result<()> {
     let directory = &arguments.directory;
     unpack(directory)?;
-    let results = directory.join("results");
-    // Results of an earlier demo; anything else is not ours to remove.
-    if results.join(REPORT_FILE).exists() {
-        fs::remove_dir_all(&results).with_context(|| results.display().to_string())?;
+    let data = directory.join("data");
+    // Data of an earlier demo; anything else is not ours to remove.
+    if data.join(DIRECTORY_FILE).exists() {
+        fs::remove_dir_all(&data).with_context(|| data.display().to_string())?;
     }
     let OutputArguments { json, quiet } = arguments.show;
     if !json && !quiet {
@@ -56,14 +56,15 @@ pub fn demo(arguments: &DemoArguments) -> Result<()> {
     let arguments = RunArguments {
         inputs: vec![directory.join("usage").display().to_string()],
         catalog: directory.join("catalog"),
-        output: results,
+        data,
         csv_mapping: None,
-        accrual_events: true,
         threads: None,
+        dedup_months: 13,
+        dedup_memory: 1024,
         show: arguments.show,
     };
     let report = run::perform(&arguments)?;
-    run::show(&report, &arguments.output, arguments.show)
+    run::show(&report, &arguments.data, arguments.show)
 }
 
 fn unpack(directory: &Path) -> Result<()> {

@@ -9,6 +9,7 @@ use std::thread;
 use aggregate::clock::SystemClock;
 use aggregate::data_directory::DataDirectory;
 use aggregate::disk::{DirectoryDisk, Disk};
+use aggregate::error::AggregateError;
 use aggregate::partition::{Partition, PartitionOptions, Recovered};
 use anyhow::Result;
 use ingest::input::{STANDARD_INPUT, find_inputs};
@@ -18,7 +19,7 @@ use crate::catalog::compile_files;
 use crate::catalog::files::CatalogFiles;
 use crate::catalog::store::CatalogStore;
 use crate::command_line::{OutputArguments, RunArguments};
-use crate::pipeline::{self, RunError, RunPlan};
+use crate::pipeline::{self, RunPlan};
 use crate::progress::{Progress, Stage};
 use crate::progress_display::ProgressDisplay;
 use crate::report::RunReport;
@@ -51,7 +52,7 @@ pub(super) fn perform(arguments: &RunArguments) -> Result<RunReport> {
 
     progress.begin(Stage::Recovering);
     let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::new(&arguments.data));
-    let directory = Arc::new(DataDirectory::open(&disk)?);
+    let directory = Arc::new(DataDirectory::open(&disk).map_err(AggregateError::from)?);
     let catalogs = CatalogStore::new(&disk);
     catalogs.keep(&archive)?;
     let options = PartitionOptions {
@@ -63,13 +64,12 @@ pub(super) fn perform(arguments: &RunArguments) -> Result<RunReport> {
     let in_force = (archive.hash, Arc::clone(&catalog));
     drop(archive);
     let opened = Partition::open(directory, &catalogs, in_force, Arc::new(SystemClock), options);
-    let (mut partition, recovered) = opened.map_err(RunError::Aggregate)?;
-    let mut report = pipeline::run(&plan, &mut partition, &progress)?;
-    progress.begin(Stage::Publishing);
-    partition.maintain().map_err(RunError::Aggregate)?;
+    let (mut partition, recovered) = opened?;
+    let report = pipeline::run(&plan, &mut partition, &progress)?;
+    progress.begin(Stage::Committing);
+    partition.maintain()?;
     progress.begin(Stage::Done);
     drop(display);
-    report.note(&recovered);
     tell(&recovered)?;
     // The process is about to end: it need not free state and catalog piece by piece.
     std::mem::forget((partition, catalog));

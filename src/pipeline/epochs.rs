@@ -138,9 +138,7 @@ impl<'a> Deciding<'a> {
         let mut cut = self.cut();
         if self.since_checkpoint >= CHECKPOINT_EVENTS {
             self.since_checkpoint = 0;
-            let mut state = Vec::new();
-            self.decider.encode_state(&mut state).map_err(AggregateError::State)?;
-            cut.state = Some(state);
+            cut.state = Some(self.identities.state_of(self.decider)?);
         }
         while let Ok(note) = self.committed.try_recv() {
             self.note(note);
