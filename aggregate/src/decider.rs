@@ -25,12 +25,12 @@ const TOUCH_AHEAD: usize = 256;
 /// The machine and its memory.
 #[derive(Debug)]
 pub struct Decider {
-    dedup: Dedup,
-    totals: RunningTotals,
-    control: ControlTotals,
-    sources: Interner,
-    event_types: Interner,
-    values: DimensionValues,
+    pub(crate) dedup: Dedup,
+    pub(crate) totals: RunningTotals,
+    pub(crate) control: ControlTotals,
+    pub(crate) sources: Interner,
+    pub(crate) event_types: Interner,
+    pub(crate) values: DimensionValues,
     /// Per decoder, what its numbers mean.
     decoders: Vec<Numbers>,
     verdicts: Vec<Admit>,

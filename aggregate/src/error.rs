@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::catalog_conflicts::CatalogConflicts;
+
 /// Why a run cannot end.
 #[derive(Debug, thiserror::Error)]
 pub enum AggregateError {
@@ -39,6 +41,22 @@ pub enum AggregateError {
     /// The results contradict each other: a bug, and nothing is published.
     #[error("the run does not balance: {0}; nothing was published")]
     OutOfBalance(String),
+    /// State that another version of the program wrote.
+    #[error(
+        "the state has the format {found}, and this program reads {known}: use the program that wrote it, or a newer one"
+    )]
+    StateVersion {
+        /// The version of the format.
+        found: u64,
+        /// The version that is known.
+        known: u64,
+    },
+    /// State that cannot be what was written.
+    #[error("the state is damaged: {0}")]
+    DamagedState(&'static str),
+    /// A catalog that would change what is rated already.
+    #[error("the catalog would change what is rated already; nothing is changed:{0}")]
+    CatalogConflict(Box<CatalogConflicts>),
 }
 
 impl From<rating::Overflow> for AggregateError {
@@ -56,7 +74,11 @@ impl AggregateError {
             Self::Parquet { error, .. } => {
                 matches!(error, parquet::errors::ParquetError::External(error) if error.is::<io::Error>())
             }
-            Self::Overflow(_) | Self::OutOfBalance(_) => false,
+            Self::Overflow(_)
+            | Self::OutOfBalance(_)
+            | Self::StateVersion { .. }
+            | Self::DamagedState(_)
+            | Self::CatalogConflict(_) => false,
         }
     }
 }

@@ -19,6 +19,7 @@ mod accrual_record;
 mod accrual_round;
 pub mod accrual_table;
 pub mod accruals;
+pub mod catalog_conflicts;
 mod charge;
 mod charges;
 pub mod control_total_table;
@@ -32,6 +33,7 @@ pub mod quarantine_table;
 pub mod rated_usage_table;
 pub mod running_totals;
 mod service_days;
+mod state;
 mod text_list;
 
 /// What Parquet files say of their writer.

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod catalog_changes;
 mod decided;
 mod from_scratch;
 mod hostile;
 #[path = "../../../ingest/tests/ingest/random.rs"]
 mod random;
 mod random_catalog;
+mod random_edits;
 mod running_totals;
+mod state;
 mod vectors;

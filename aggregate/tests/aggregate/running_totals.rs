@@ -10,7 +10,7 @@ use crate::random_catalog::random_catalog;
 use schemas::timestamp::Timestamp;
 
 /// An event from a seed: times cluster around days, changes of price and each other.
-fn event(position: usize, seed: u64) -> Event {
+pub(crate) fn event(position: usize, seed: u64) -> Event {
     let random = &mut Random::new(seed);
     let start: Timestamp = "2026-09-28T00:00:00Z".parse().unwrap();
     let hour = i64::try_from(random.below(24 * 60)).unwrap();
@@ -41,7 +41,7 @@ fn hundredths(value: i128) -> String {
     format!("{sign}{}.{:02}", value.abs() / 100, value.abs() % 100)
 }
 
-fn line_of(event: &Event) -> String {
+pub(crate) fn line_of(event: &Event) -> String {
     let accounts = ["acme", "globex"];
     let mut data = json!({
         "v": hundredths(event.value),
@@ -66,7 +66,7 @@ fn line_of(event: &Event) -> String {
     .to_string()
 }
 
-fn cases(few: u32) -> u32 {
+pub(crate) fn cases(few: u32) -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(few)
 }
 
