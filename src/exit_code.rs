@@ -62,7 +62,7 @@ pub fn of(error: &anyhow::Error) -> u8 {
 fn of_aggregate(error: &AggregateError) -> u8 {
     match error {
         AggregateError::Directory(DirectoryError::Missing(_)) => QUERY,
-        
+
         error if error.is_storage() => OUTPUT,
         error if error.is_damage() => DAMAGED,
         _ => FAILED,

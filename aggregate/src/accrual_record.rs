@@ -1,22 +1,19 @@
-//! An accrual with what its positions stand for: what both its table and its events are written from.
+//! An accrual with what its positions stand for: what its table is written from.
 
 use std::fmt::Write;
 use std::ops::Range;
 
-use ingest::uuid::uuid_text;
 use rating::Overflow;
 use rating::catalog::{Catalog, Line};
 use rating::rounding::rescale_rounded;
 use schemas::ROUNDED_AMOUNT_SCALE;
-use schemas::accrual::{Accrual, AccrualState, EntryKind, PostingClass, PriceBasisTime, TierAmount};
+use schemas::accrual::{EntryKind, PostingClass};
 use schemas::date::Date;
-use schemas::decimal::Decimal;
 use schemas::id::PriceBookId;
 use schemas::legal_entity::LegalEntity;
 use schemas::meter::Meter;
-use schemas::money::{AMOUNT_SCALE, Amount};
+use schemas::money::AMOUNT_SCALE;
 use schemas::price_book::{PriceModelName, RoundingMode};
-use schemas::quantity::{Quantity, UnitPrice};
 use schemas::timestamp::Timestamp;
 
 use crate::accrual_round::FIRST_REVISION;

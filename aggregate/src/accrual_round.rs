@@ -101,7 +101,9 @@ impl Charges {
             }
         }
         let number = round.number.checked_add(1).unwrap_or_else(|| {
-            all.iter_mut().for_each(|charge| charge.round = 0);
+            for charge in all.iter_mut() {
+                charge.round = 0;
+            }
             1
         });
         let first_day = days.len();

@@ -1,6 +1,8 @@
-//! Accruals as their wire contract, to hold tables against.
+//! Accruals as their wire contract.
 
 use ingest::uuid::uuid_text;
+use rating::Overflow;
+use rating::catalog::Catalog;
 use schemas::ROUNDED_AMOUNT_SCALE;
 use schemas::accrual::{Accrual, AccrualState, PostingClass, PriceBasisTime, TierAmount};
 use schemas::decimal::Decimal;
@@ -9,7 +11,28 @@ use schemas::quantity::{Quantity, UnitPrice};
 use schemas::timestamp::Timestamp;
 
 use crate::accrual_record::{AccrualRecord, GroupRecord, RecordBuffers};
-use crate::accruals::AccrualDay;
+use crate::accruals::{AccrualDay, AccrualGroup};
+
+/// The accruals of groups, as an epoch commits them.
+///
+/// # Errors
+/// [`Overflow`] when a number needs more than 38 digits.
+pub fn accrual_records(
+    catalog: &Catalog,
+    groups: &[AccrualGroup],
+    epoch: u64,
+) -> Result<Vec<Accrual>, Overflow> {
+    let mut buffers = RecordBuffers::default();
+    let mut made = Vec::new();
+    for group in groups {
+        let shared = GroupRecord::new(catalog, group, &mut buffers)?;
+        for day in group.days() {
+            let record = shared.day(day, &mut buffers)?;
+            made.push(shared.accrual(day, &record, &buffers, epoch).ok_or(Overflow)?);
+        }
+    }
+    Ok(made)
+}
 
 impl GroupRecord<'_> {
     /// The accrual as its wire contract.

@@ -26,7 +26,7 @@ pub enum Outcome {
 }
 
 /// Number of outcomes.
-const OUTCOMES: usize = 5;
+pub(crate) const OUTCOMES: usize = 5;
 
 /// What events are counted by; what could not be read is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,13 +45,13 @@ const RECENT: usize = 1024;
 /// The counts of a run.
 #[derive(Debug)]
 pub struct ControlTotals {
-    places: HashMap<ControlKey, usize>,
-    keys: Vec<ControlKey>,
-    counts: Vec<[u64; OUTCOMES]>,
+    pub(crate) places: HashMap<ControlKey, usize>,
+    pub(crate) keys: Vec<ControlKey>,
+    pub(crate) counts: Vec<[u64; OUTCOMES]>,
     recent: Vec<Option<(ControlKey, usize)>>,
     month: Month,
-    rejected: Vec<u64>,
-    unrated: Vec<u64>,
+    pub(crate) rejected: Vec<u64>,
+    pub(crate) unrated: Vec<u64>,
 }
 
 /// A month and the instants in it.

@@ -114,7 +114,7 @@ pub struct DataDirectory {
     ledger_id: String,
     key: HashKey,
     /// Held as long as the directory is open to write.
-    _lock: Option<Box<dyn DiskLock>>,
+    lock: Option<Box<dyn DiskLock>>,
 }
 
 impl DataDirectory {
@@ -138,7 +138,7 @@ impl DataDirectory {
             make(&**disk).map_err(failed(""))?;
         }
         let mut directory = Self::read(disk)?;
-        directory._lock = Some(lock);
+        directory.lock = Some(lock);
         for kind in [
             ContentKind::RatedUsage,
             ContentKind::Quarantine,
@@ -180,7 +180,13 @@ impl DataDirectory {
         let description: Description =
             serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
         let key = read_key(disk)?;
-        Ok(Self { disk: Arc::clone(disk), ledger_id: description.ledger_id, key, _lock: None })
+        Ok(Self { disk: Arc::clone(disk), ledger_id: description.ledger_id, key, lock: None })
+    }
+
+    /// Is it open to write?
+    #[must_use]
+    pub const fn is_writable(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// The disk it is on.

@@ -31,17 +31,17 @@ const TOUCH_AHEAD: usize = 256;
 /// The machine and its memory.
 #[derive(Debug)]
 pub struct Decider {
-    dedup: Dedup,
-    totals: RunningTotals,
+    pub(crate) dedup: Dedup,
+    pub(crate) totals: RunningTotals,
     /// The counts since the last cut.
-    control: ControlTotals,
+    pub(crate) control: ControlTotals,
     /// Identities admitted since the last cut.
     admitted: Vec<Entry>,
     /// Numbers of texts known at the last cut: sources, event types, values of each dimension.
     known: (usize, usize, Vec<usize>),
-    sources: Interner,
-    event_types: Interner,
-    values: DimensionValues,
+    pub(crate) sources: Interner,
+    pub(crate) event_types: Interner,
+    pub(crate) values: DimensionValues,
     /// Per decoder, what its numbers mean.
     decoders: Vec<Numbers>,
     verdicts: Vec<Admit>,
@@ -437,7 +437,7 @@ impl Decider {
                             lists.rated.rated.push(amount);
                         }
                         Err(reason) => {
-                            lists.unrated.push(Unrated { event: position, meter: Some(meter), reason })
+                            lists.unrated.push(Unrated { event: position, meter: Some(meter), reason });
                         }
                     }
                 }

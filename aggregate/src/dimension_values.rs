@@ -5,7 +5,7 @@ use ingest::interner::Interner;
 /// Texts of each dimension of the catalog.
 #[derive(Debug)]
 pub struct DimensionValues {
-    dimensions: Vec<Interner>,
+    pub(crate) dimensions: Vec<Interner>,
 }
 
 impl DimensionValues {

@@ -311,7 +311,7 @@ impl UsageDetails for RowUsage<'_> {
             let texts = source.values().as_string::<i32>();
             if key < texts.len() { texts.value(key).to_owned() } else { String::new() }
         });
-        let text = column("event_id").map(|ids| ids.as_string::<i32>());
+        let text = column("event_id").map(AsArray::as_string::<i32>);
         let id = match text.filter(|ids| ids.is_valid(self.row)) {
             Some(ids) => ids.value(self.row).to_owned(),
             None => {
@@ -341,7 +341,7 @@ fn dimension_numbers(
     dimensions: &[String],
     values: &DimensionValues,
 ) -> Result<Vec<Vec<u32>>, String> {
-    let members = batch.column_by_name("dimensions").map(|members| members.as_struct());
+    let members = batch.column_by_name("dimensions").map(AsArray::as_struct);
     let column = |(dimension, name): (usize, &String)| match members
         .and_then(|members| members.column_by_name(name))
     {

@@ -134,6 +134,13 @@ impl EpochTables {
         Ok(())
     }
 
+    /// Goes back to an epoch that turned out to hold nothing.
+    pub(crate) fn begin_again(&mut self, files: EpochFiles) {
+        self.rated_usage.begin(files.clone());
+        self.quarantine.begin(files.clone());
+        self.files = files;
+    }
+
     /// Ends the epoch and begins the next; what was written.
     ///
     /// # Errors

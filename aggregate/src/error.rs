@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ingest::dedup::RunError;
 use schemas::epoch::ContentHash;
 
+use crate::catalog_conflicts::CatalogConflicts;
 use crate::data_directory::DirectoryError;
 use crate::ledger::LedgerError;
 
@@ -113,6 +114,22 @@ pub enum AggregateError {
     /// The results contradict each other: a bug, and nothing is published.
     #[error("the run does not balance: {0}; nothing was published")]
     OutOfBalance(String),
+    /// State that another version of the program wrote.
+    #[error(
+        "the state has the format {found}, and this program reads {known}: use the program that wrote it, or a newer one"
+    )]
+    StateVersion {
+        /// The version of the format.
+        found: u64,
+        /// The version that is known.
+        known: u64,
+    },
+    /// State that cannot be what was written.
+    #[error("the state is damaged: {0}")]
+    DamagedState(&'static str),
+    /// A catalog that would change what is rated already.
+    #[error("the catalog would change what is rated already; nothing is changed:{0}")]
+    CatalogConflict(Box<CatalogConflicts>),
 }
 
 impl From<rating::Overflow> for AggregateError {
@@ -148,6 +165,8 @@ impl AggregateError {
                 | Self::LedgerBehind { .. }
                 | Self::NoCheckpoint { .. }
                 | Self::CatalogLost { .. }
+                | Self::DamagedState(_)
+                | Self::StateVersion { .. }
                 | Self::Directory(_)
                 | Self::Ledger(_)
         )

@@ -12,9 +12,9 @@ use schemas::epoch::ContentKind;
 
 use crate::committer::{Committed, identity_run};
 use crate::data_directory::DataDirectory;
+use crate::decider::Decider;
 use crate::epoch_files::{EpochFiles, INLINE_BYTES_MAX, MadeContent};
 use crate::error::AggregateError;
-use crate::decider::Decider;
 use crate::fold::open_run;
 use crate::partition::encode;
 use crate::upkeep::MergedRuns;

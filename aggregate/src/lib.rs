@@ -17,10 +17,10 @@
 mod accrual_record;
 pub mod accrual_round;
 pub mod accrual_table;
-#[cfg(test)]
-mod accrual_wire;
+pub mod accrual_wire;
 pub mod accruals;
 pub mod books;
+pub mod catalog_conflicts;
 mod charge;
 mod charges;
 pub mod checkpoint;
@@ -38,6 +38,7 @@ pub mod error;
 mod fold;
 pub mod identities;
 pub mod ledger;
+pub mod live;
 mod parquet_columns;
 pub mod partition;
 pub mod positions;
@@ -45,6 +46,7 @@ pub mod quarantine_table;
 pub mod rated_usage_table;
 pub mod running_totals;
 mod service_days;
+mod state;
 mod text_list;
 mod upkeep;
 mod usage_details;

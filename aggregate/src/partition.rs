@@ -166,23 +166,38 @@ impl Partition {
         &self.catalog
     }
 
-    /// Commits an epoch that accrues everything; none if there is nothing to say.
+    /// Commits an epoch, with the revisions of its accruals if it has accruals; `None` if there is nothing to say.
     ///
     /// # Errors
     /// [`AggregateError`].
     pub fn commit(
         &mut self,
         draft: EpochDraft,
-        revisions: &Revisions,
+        revisions: Option<&Revisions>,
     ) -> Result<Option<Epoch>, AggregateError> {
-        if draft.is_empty() && self.committer.standing().books.is_accrued {
+        if draft.is_empty() && (revisions.is_none() || self.committer.standing().books.is_accrued) {
             return Ok(None);
         }
-        self.decider.accrued(revisions);
+        if let Some(revisions) = revisions {
+            self.decider.accrued(revisions);
+        }
         let committed = self.committer.append(draft)?;
         self.committer.sync()?;
         self.identities.note_committed(&committed);
         Ok(Some(committed.epoch))
+    }
+
+    /// Makes room in memory for identities, if there is none: what is on disk is looked up there from here on.
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn settle_identities(&mut self) -> Result<(), AggregateError> {
+        let Self { decider, committer, identities, .. } = self;
+        if decider.dedup_mut().is_full() {
+            identities.note_run(committer.write_loose()?);
+            identities.settle(decider.dedup_mut(), &[])?;
+        }
+        Ok(())
     }
 
     /// Is a checkpoint worth its cost? What is folded without it is then more than what it takes to read one.
@@ -383,7 +398,7 @@ fn remove_leftovers(
         for name in disk.list(&place).map_err(failed)? {
             let is_later = epoch_of(&name)
                 .is_some_and(|(partition, epoch)| partition == standing.partition && epoch > standing.epoch);
-            if is_later || name.ends_with(".new") {
+            if is_later || name.strip_suffix(".new").is_some() {
                 let name = format!("{place}/{name}");
                 disk.remove(&name).map_err(failed)?;
                 recovered.leftovers.push(disk.path(&name));

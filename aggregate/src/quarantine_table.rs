@@ -192,6 +192,11 @@ impl QuarantineTable {
         })
     }
 
+    /// Begins an epoch.
+    pub(crate) fn begin(&mut self, files: EpochFiles) {
+        self.files = files;
+    }
+
     /// Ends the epoch and begins another; what was written.
     ///
     /// # Errors

@@ -236,6 +236,11 @@ impl RatedUsageTable {
         ended.map_err(|error| self.failed(error))
     }
 
+    /// Begins an epoch.
+    pub(crate) fn begin(&mut self, files: EpochFiles) {
+        self.files = files;
+    }
+
     /// Ends the epoch and begins another; what was written.
     ///
     /// # Errors

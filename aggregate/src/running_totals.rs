@@ -31,7 +31,7 @@ use crate::service_days::ServiceDays;
 /// A value that a charge counts once. Values are keyed hashes of 128 bits: two of one charge, or of two
 /// charges, meet no more likely for having the charge added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct DistinctValue(u128);
+pub(crate) struct DistinctValue(pub(crate) u128);
 
 impl DistinctValue {
     #[inline]
@@ -41,7 +41,7 @@ impl DistinctValue {
 }
 
 /// No charge.
-const NO_CHARGE: u32 = u32::MAX;
+pub(crate) const NO_CHARGE: u32 = u32::MAX;
 
 /// The usage of one event under one meter.
 #[derive(Clone, Copy, Debug)]
@@ -91,16 +91,16 @@ pub struct RunningTotals {
     pub(crate) charges: Charges,
     service_days: ServiceDays,
     /// Per account and meter, the charge met last.
-    newest: Vec<u32>,
-    by_key: HashMap<ChargeKey, u32>,
+    pub(crate) newest: Vec<u32>,
+    pub(crate) by_key: HashMap<ChargeKey, u32>,
     /// Combinations of dimension values, by their numbers; combination 0 is none.
-    groups: HashMap<Box<[u32]>, u32>,
+    pub(crate) groups: HashMap<Box<[u32]>, u32>,
     /// The dimension values of the usage that is being rated.
     group: Vec<u32>,
     /// Distinct values: per charge and value, the earliest event time.
-    distinct: HashMap<DistinctValue, i64>,
+    pub(crate) distinct: HashMap<DistinctValue, i64>,
     /// Per charge, date and segment of a `latest` meter, the event that counts: its id and source.
-    latest: HashMap<(u32, i32, u32), (String, String)>,
+    pub(crate) latest: HashMap<(u32, i32, u32), (String, String)>,
 }
 
 /// The buffers of [`RunningTotals::touch`].
@@ -214,7 +214,7 @@ impl RunningTotals {
     }
 
     #[inline]
-    fn slot(&self, account: u32, meter: u16) -> usize {
+    pub(crate) fn slot(&self, account: u32, meter: u16) -> usize {
         account as usize * self.catalog.meters().len() + usize::from(meter)
     }
 

@@ -59,7 +59,9 @@ mod tests {
                 .map(|(row, measure, event_price)| UsageDetail { row, measure, event_price })
                 .collect();
             let mut bytes = Vec::new();
-            entries.iter().for_each(|entry| entry.write(&mut bytes));
+            for entry in &entries {
+                entry.write(&mut bytes);
+            }
             prop_assert_eq!(UsageDetail::read(&bytes), entries);
         }
     }

@@ -3,41 +3,37 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use aggregate::accrual_events::{ACCRUAL_EVENTS_FILE, AccrualEvents};
 use aggregate::accrual_round::Revisions;
 use aggregate::accrual_table::{AccrualBuffers, AccrualTable, AccrualTotals};
-use aggregate::accruals::AccrualPlan;
-use aggregate::output::Output;
+use aggregate::accrual_wire::accrual_records;
+use aggregate::accruals::{AccrualGroup, AccrualPlan};
+use aggregate::disk::{DirectoryDisk, Disk};
+use aggregate::epoch_files::EpochFiles;
 use aggregate::running_totals::RunningTotals;
 use proptest::prelude::*;
+use rating::Overflow;
 use rating::catalog::Catalog;
 use schemas::accrual::{Accrual, EntryKind};
 use schemas::decimal::Decimal;
 use schemas::money::Amount;
 use schemas::quantity::Quantity;
-use serde_json::Value;
 
-use crate::decided::Deciding;
+use crate::decided::DecidingRounds;
 use crate::from_scratch::Event;
 use crate::random::Random;
 use crate::random_catalog::random_catalog;
 use crate::running_totals::{cases, event, line_of};
 
-/// Reads the accruals of a plan back from their events.
+/// The accruals of a plan.
 fn records(totals: &RunningTotals, catalog: &Arc<Catalog>, epoch: u64) -> Vec<Accrual> {
-    let place = tempfile::tempdir().unwrap();
-    let output = Output::create(&place.path().join("out")).unwrap();
     let plan = AccrualPlan::new(totals);
-    let mut events = AccrualEvents::create(&output, epoch).unwrap();
-    plan.accrue(totals, 0..plan.len(), |groups| events.append(catalog, groups)).unwrap();
-    events.finish().unwrap();
-    let text = std::fs::read_to_string(place.path().join(".out.partial").join(ACCRUAL_EVENTS_FILE)).unwrap();
-    let accrual = |line: &str| {
-        let event: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(event["id"], event["data"]["accrual_id"]);
-        serde_json::from_value(event["data"].clone()).unwrap()
+    let mut made = Vec::new();
+    let take = |groups: &[AccrualGroup]| {
+        made.extend(accrual_records(catalog, groups, epoch)?);
+        Ok::<_, Overflow>(())
     };
-    text.lines().map(accrual).collect()
+    plan.accrue(totals, 0..plan.len(), take).unwrap();
+    made
 }
 
 /// Writes the accruals of a plan as tables, in parts of some groups.
@@ -48,16 +44,18 @@ fn write_tables(
     part_groups: usize,
 ) -> (AccrualTotals, Revisions) {
     let place = tempfile::tempdir().unwrap();
-    let output = Output::create(&place.path().join("out")).unwrap();
+    std::fs::create_dir_all(place.path().join("tables/accruals")).unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::new(place.path()));
+    let files = EpochFiles::new(&disk, 0, epoch);
     let plan = AccrualPlan::new(totals);
     let (mut sum, mut revisions) = (AccrualTotals::default(), Revisions::default());
     let mut buffers = AccrualBuffers::new().unwrap();
     for (part, from) in (0..plan.len()).step_by(part_groups).enumerate() {
-        let mut table = AccrualTable::begin(&output, part, epoch, buffers).unwrap();
+        let mut table = AccrualTable::begin(&files, part, buffers).unwrap();
         let groups = from..plan.len().min(from + part_groups);
         let made = plan.accrue(totals, groups, |groups| table.append(catalog, groups));
         revisions.append(&mut made.unwrap());
-        let (mut written, recycled) = table.finish().unwrap();
+        let (_, mut written, recycled) = table.finish().unwrap();
         sum.append(&mut written);
         buffers = recycled;
     }
@@ -87,7 +85,7 @@ fn by_key<'a>(accruals: impl IntoIterator<Item = &'a Accrual>) -> BTreeMap<Strin
 
 /// The accruals of all events in one round.
 fn at_once(catalog: &Arc<Catalog>, lines: &[String]) -> BTreeMap<String, Accrual> {
-    let mut deciding = Deciding::new(catalog);
+    let mut deciding = DecidingRounds::new(catalog);
     deciding.decide(lines);
     let made = records(deciding.decider.totals(), catalog, 1);
     for accrual in &made {
@@ -128,7 +126,7 @@ fn check_follows(before: Option<&Accrual>, accrual: &Accrual, epoch: u64) {
 
 /// Runs rounds of lines; every accrual of them, in order.
 fn run_rounds(catalog: &Arc<Catalog>, rounds: &[&[String]], part_groups: usize) -> Vec<Accrual> {
-    let mut deciding = Deciding::new(catalog);
+    let mut deciding = DecidingRounds::new(catalog);
     let mut latest: BTreeMap<String, Accrual> = BTreeMap::new();
     let (mut all, mut so_far) = (Vec::new(), Vec::new());
     for (epoch, lines) in (1u64..).zip(rounds) {

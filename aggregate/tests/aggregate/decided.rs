@@ -63,7 +63,7 @@ pub(crate) struct Decided {
 }
 
 /// A reader, a decoder and the decider, for one lot of lines after another.
-pub(crate) struct Deciding {
+pub(crate) struct DecidingRounds {
     plan: Arc<MeteringPlan>,
     decoder: Decoder,
     pub(crate) decider: Decider,
@@ -71,7 +71,7 @@ pub(crate) struct Deciding {
     texts: Vec<Vec<String>>,
 }
 
-impl Deciding {
+impl DecidingRounds {
     pub(crate) fn new(catalog: &Arc<Catalog>) -> Self {
         let plan = Arc::new(MeteringPlan::new(catalog.meters()));
         let mut accounts = Interner::new(3);
@@ -106,16 +106,69 @@ impl Deciding {
             decided.add(&columns, &self.texts);
             batch = columns.recycle();
         }
-        decided.identities = self.decider.identities();
+        decided.identities = usize::try_from(self.decider.identities()).unwrap();
         decided
     }
 }
 
-/// Decides lines of events, all at once.
+/// Decides lines of events.
 pub(crate) fn decide(catalog: &Arc<Catalog>, lines: &[String]) -> (Decided, RunningTotals) {
-    let mut deciding = Deciding::new(catalog);
-    let decided = deciding.decide(lines);
-    (decided, deciding.decider.into_totals())
+    let mut deciding = Deciding::new(catalog, 1);
+    deciding.feed(0, lines);
+    deciding.decided.identities = usize::try_from(deciding.decider.identities()).unwrap();
+    (deciding.decided, deciding.decider.into_totals())
+}
+
+/// A decider and what it decided.
+pub(crate) struct Deciding {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) decider: Decider,
+    pub(crate) decided: Decided,
+    /// Values of dimensions, by number.
+    texts: Vec<Vec<String>>,
+}
+
+/// The key of all tests.
+pub(crate) const KEY: HashKey = HashKey::fixed(11);
+
+impl Deciding {
+    /// Has seen nothing.
+    pub(crate) fn new(catalog: &Arc<Catalog>, decoders: usize) -> Self {
+        Self::from(catalog, Decider::new(Arc::clone(catalog), &KEY, decoders))
+    }
+
+    /// Goes on with a decider.
+    pub(crate) fn from(catalog: &Arc<Catalog>, decider: Decider) -> Self {
+        let texts = decider.texts().dimensions;
+        let texts = texts.iter().map(|texts| texts.iter().map(ToString::to_string).collect()).collect();
+        Self { catalog: Arc::clone(catalog), decider, decided: Decided::default(), texts }
+    }
+
+    /// Decides lines of events, which a new decoder reads.
+    pub(crate) fn feed(&mut self, decoder: usize, lines: &[String]) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), lines.join("\n")).unwrap();
+        let plan = Arc::new(MeteringPlan::new(self.catalog.meters()));
+        let input = Input::file(file.path().to_owned(), None);
+        let mut reader =
+            Reader::new(vec![(input, None)], Vec::new(), Arc::clone(&plan), Arc::new(AtomicU64::new(0)));
+        let mut accounts = Interner::new(3);
+        for account in self.catalog.accounts() {
+            accounts.intern(account.as_str().as_bytes());
+        }
+        let mut decoder = Decoder::new(decoder, Arc::clone(&plan), Arc::new(accounts), KEY);
+        let mut columns = DecidedBatch::default();
+        let mut batch = EventBatch::new(plan.dimensions().len());
+        while let Some(records) = reader.next(&mut batch).unwrap() {
+            decoder.decode(&mut batch, &records);
+            self.decider.decide(batch, &mut columns).unwrap();
+            for (texts, new) in self.texts.iter_mut().zip(&columns.new_texts.dimensions) {
+                texts.extend(new.iter().map(ToString::to_string));
+            }
+            self.decided.add(&columns, &self.texts);
+            batch = columns.recycle();
+        }
+    }
 }
 
 impl Decided {
@@ -126,7 +179,8 @@ impl Decided {
             let usage = *usage as usize;
             self.usages += 1;
             let meter = batch.usages.meter[usage];
-            *self.rated.entry((rated.line, meter, rated.period_start)).or_default() += rated.amount.units();
+            let sum = self.rated.entry((rated.line, meter, rated.period_start)).or_default();
+            *sum = sum.wrapping_add(rated.amount.units());
             let dimensions = batch.usages.dimensions.iter().zip(texts);
             let dimensions =
                 dimensions.map(|(column, texts)| texts.get(column[usage] as usize).cloned()).collect();
@@ -158,7 +212,15 @@ pub(crate) struct Day {
 }
 
 /// The accruals of running totals, by group and day.
-pub(crate) fn accruals(totals: &RunningTotals) -> BTreeMap<GroupKey, BTreeMap<i32, Day>> {
+pub(crate) fn accruals(totals: &RunningTotals) -> Accruals {
+    try_accruals(totals).unwrap()
+}
+
+/// Days by group and date.
+pub(crate) type Accruals = BTreeMap<GroupKey, BTreeMap<i32, Day>>;
+
+/// The same, where a total may be too large.
+pub(crate) fn try_accruals(totals: &RunningTotals) -> Result<Accruals, Overflow> {
     let mut groups: BTreeMap<GroupKey, BTreeMap<i32, Day>> = BTreeMap::new();
     let plan = AccrualPlan::new(totals);
     plan.accrue::<Overflow>(totals, 0..plan.len(), |made| {
@@ -180,7 +242,6 @@ pub(crate) fn accruals(totals: &RunningTotals) -> BTreeMap<GroupKey, BTreeMap<i3
             assert!(known.is_none(), "a day of a group is one accrual");
         }
         Ok(())
-    })
-    .unwrap();
-    groups
+    })?;
+    Ok(groups)
 }

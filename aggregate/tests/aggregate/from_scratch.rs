@@ -56,10 +56,19 @@ pub(crate) struct Expected {
 }
 
 pub(crate) fn expect(catalog: &Catalog, events: &[Event]) -> Expected {
+    expect_of(catalog, events, |_, _| true)
+}
+
+/// What some usages of events come to, by event and meter.
+pub(crate) fn expect_of(
+    catalog: &Catalog,
+    events: &[Event],
+    counts: impl Fn(&Event, u16) -> bool,
+) -> Expected {
     let mut charges: BTreeMap<ChargeKey, Vec<Usages<'_>>> = BTreeMap::new();
     let mut expected = Expected::default();
     for event in events {
-        for meter in (0u16..).take(catalog.meters().len()) {
+        for meter in (0u16..).take(catalog.meters().len()).filter(|meter| counts(event, *meter)) {
             match place(catalog, event, meter) {
                 Ok((key, usage)) => charges.entry(key).or_default().push(usage),
                 Err(reason) => expected.unrated.push((event.id.clone(), Some(meter), reason)),
@@ -91,8 +100,10 @@ fn place<'a>(
     let (date, _) = zone.day_of(time);
     let (start, end) = document.cycle.period_of(date);
     let rate = &catalog.rates()[resolution.rate as usize];
-    let of_dimension = |dimension: &usize| match catalog.dimensions()[*dimension].as_str() {
-        "region" => event.region.clone(),
+    let dimensions = &catalog.meters()[usize::from(meter)].dimensions;
+    let path = |dimension: &usize| dimensions[&catalog.dimensions()[*dimension]].to_string();
+    let of_dimension = |dimension: &usize| match &*path(dimension) {
+        "$.region" => event.region.clone(),
         _ => event.tier.clone(),
     };
     let group: Vec<Option<String>> = rate.group.iter().map(of_dimension).collect();
@@ -169,7 +180,10 @@ fn counted(
     firsts: &BTreeSet<usize>,
 ) -> Usage {
     let some = &usages[range.clone()];
-    let value = |event: &Event| if meter.id.as_str() == "signed" { event.signed } else { event.value };
+    let value = |event: &Event| {
+        let hundredths = if meter.id.as_str() == "signed" { event.signed } else { event.value };
+        hundredths * 10i128.pow(u32::from(meter.decimals) - 2)
+    };
     let values = || some.iter().map(|usage| value(usage.event));
     let quantity = match meter.aggregation {
         Aggregation::Count => i128::try_from(some.len()).unwrap(),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod accrual_rounds;
+mod catalog_changes;
 mod decided;
 mod from_scratch;
 mod hostile;
@@ -10,5 +11,7 @@ mod quarantine;
 #[path = "../../../ingest/tests/ingest/random.rs"]
 mod random;
 mod random_catalog;
+mod random_edits;
 mod running_totals;
+mod state;
 mod vectors;

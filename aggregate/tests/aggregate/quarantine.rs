@@ -1,11 +1,11 @@
 //! The quarantine table: what is in it can be read again, and no part of it takes much memory.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use aggregate::decider::{DecidedBatch, Decider};
-use aggregate::output::Output;
+use aggregate::disk::{DirectoryDisk, Disk};
+use aggregate::epoch_files::EpochFiles;
 use aggregate::quarantine_table::{EventTexts, QuarantineTable, QuarantineTotals};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
@@ -58,9 +58,11 @@ fn quarantine(files: &[(&Path, Option<usize>)]) -> (QuarantineTotals, Vec<Record
     let inputs: Vec<Input> =
         files.iter().map(|(path, mapping)| Input::file((*path).to_owned(), *mapping)).collect();
     let place = tempfile::tempdir().unwrap();
-    let output = Output::create(&place.path().join("out")).unwrap();
+    std::fs::create_dir_all(place.path().join("tables/quarantine")).unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::new(place.path()));
+    let files = EpochFiles::new(&disk, 0, 7);
     let names = inputs.iter().map(|input| input.name.clone()).collect();
-    let mut table = QuarantineTable::create(&output, names, 7).unwrap();
+    let mut table = QuarantineTable::new(files.clone(), names);
     let plan = Arc::new(MeteringPlan::new(catalog.meters()));
     let inputs = inputs.into_iter().map(|input| (input, None)).collect();
     let mut reader = Reader::new(inputs, catalog.csv_mappings().to_vec(), Arc::clone(&plan), Arc::default());
@@ -73,14 +75,18 @@ fn quarantine(files: &[(&Path, Option<usize>)]) -> (QuarantineTotals, Vec<Record
     while let Some(records) = reader.next(&mut batch).unwrap() {
         decoder.decode(&mut batch, &records);
         lines.place(&mut batch);
-        decider.decide(batch, &mut decided);
+        decider.decide(batch, &mut decided).unwrap();
         table.append(&catalog, &decided, &NoTexts).unwrap();
         batch = decided.recycle();
     }
-    let totals = table.finish().unwrap();
-    output.publish().unwrap();
-    let path = place.path().join("out/quarantine/part-00000.parquet");
-    let open = || ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
+    let (made, totals) = table.end(files).unwrap();
+    let made = made.unwrap();
+    let bytes = match &made.content.file {
+        Some(name) => std::fs::read(place.path().join(name)).unwrap(),
+        None => made.inline,
+    };
+    let bytes = bytes::Bytes::from(bytes);
+    let open = || ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap();
     let groups = open().metadata().num_row_groups();
     let group = |group| {
         let reader = open().with_row_groups(vec![group]).with_batch_size(1 << 20).build().unwrap();

@@ -57,7 +57,7 @@ fn tiers(random: &mut Random, unit_prices: bool, flats: bool) -> Value {
     bounds.into_iter().map(&mut tier).collect()
 }
 
-fn rate(random: &mut Random, meter: &str) -> Value {
+pub(crate) fn rate(random: &mut Random, meter: &str) -> Value {
     let mut rate = match (meter, random.below(9)) {
         ("paid", _) => json!({ "model": "dynamic", "multiplier": "1.5" }),
         ("grouped", 0..4) => json!({
@@ -101,7 +101,7 @@ fn rate(random: &mut Random, meter: &str) -> Value {
 }
 
 /// An instant in October or November 2026, on the second.
-fn instant(random: &mut Random, from_day: usize, to_day: usize) -> String {
+pub(crate) fn instant(random: &mut Random, from_day: usize, to_day: usize) -> String {
     let day = from_day + random.below(to_day - from_day);
     let (month, day) = if day > 31 { (11, day - 31) } else { (10, day) };
     if random.once_in(3) {
@@ -110,7 +110,7 @@ fn instant(random: &mut Random, from_day: usize, to_day: usize) -> String {
     format!("2026-{month:02}-{day:02}T{:02}:{:02}:00Z", random.below(24), random.below(60))
 }
 
-fn version(random: &mut Random, number: usize, from: Option<String>) -> Value {
+pub(crate) fn version(random: &mut Random, number: usize, from: Option<String>) -> Value {
     let mut rates = Vec::new();
     for meter in METERS {
         // A meter may have no rate in some version.
@@ -176,11 +176,16 @@ fn documents(random: &mut Random) -> Value {
 
 /// A catalog that compiles, from a seed: some combinations of rates and meters do not.
 pub(crate) fn random_catalog(seed: u64) -> Arc<Catalog> {
-    let random = &mut Random::new(seed);
+    random_documents(&mut Random::new(seed)).1
+}
+
+/// The documents of a catalog that compiles, and the catalog.
+pub(crate) fn random_documents(random: &mut Random) -> (Value, Arc<Catalog>) {
     let mut problem = String::new();
     for _ in 0..200 {
-        match catalog(&documents(random)) {
-            Ok(catalog) => return catalog,
+        let documents = documents(random);
+        match catalog(&documents) {
+            Ok(catalog) => return (documents, catalog),
             Err(first) => problem = first,
         }
     }

@@ -190,6 +190,12 @@ impl Catalog {
         self.accounts.iter().map(|account| &account.id)
     }
 
+    /// Id of the account at a position.
+    #[must_use]
+    pub fn account(&self, position: u32) -> Option<&AccountId> {
+        self.accounts.get(position as usize).map(|account| &account.id)
+    }
+
     /// Contract lines, by position.
     #[must_use]
     pub fn lines(&self) -> &[Line] {

@@ -6,7 +6,7 @@ use super::Usage;
 use super::percentage::Percentage;
 use crate::Overflow;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BasisPoints(pub(crate) Percentage);
 
 impl BasisPoints {

@@ -2,7 +2,7 @@
 
 use crate::Overflow;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dynamic {
     /// The event states its amount, which is multiplied by `factor / divisor`.
     Amount { factor: i128, divisor: i128 },

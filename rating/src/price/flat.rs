@@ -11,7 +11,7 @@ use schemas::price_book::RoundingMode;
 use crate::Overflow;
 use crate::rounding::{divide_rounded, rescale_rounded};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flat {
     pub(crate) amount: i128,
     pub(crate) prorate: bool,

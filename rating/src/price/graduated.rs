@@ -7,7 +7,7 @@ use super::TierLine;
 use super::tiers::Tiers;
 use crate::Overflow;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Graduated(pub(crate) Tiers);
 
 impl Graduated {

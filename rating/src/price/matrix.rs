@@ -6,7 +6,7 @@
 
 use schemas::quarantine::UnratedReason;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Matrix {
     /// Entries, best first.
     pub(crate) entries: Vec<Entry>,
@@ -16,7 +16,7 @@ pub(crate) struct Matrix {
     pub(crate) positions: Vec<usize>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// Per position looked at, the value it must have; `None` for any.
     pub(crate) values: Vec<Option<String>>,

@@ -46,7 +46,7 @@ pub struct Usage {
 }
 
 /// A compiled rate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
     conversion: Option<unit_conversion::UnitConversion>,
     free_quantity: Option<i128>,
@@ -56,7 +56,7 @@ pub struct Price {
 }
 
 /// A compiled price model.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Model {
     Flat(flat::Flat),
     PerUnit(per_unit::PerUnit),

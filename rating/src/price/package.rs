@@ -7,7 +7,7 @@ use schemas::price_book::RoundingMode;
 use crate::Overflow;
 use crate::rounding::divide_rounded;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Package {
     /// Counts of the quantity in a package.
     pub(crate) size: i128,

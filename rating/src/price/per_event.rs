@@ -5,7 +5,7 @@
 
 use crate::Overflow;
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PerEvent {
     pub(crate) fee: i128,
     pub(crate) minimum: Option<i128>,

@@ -3,7 +3,7 @@
 use super::TierLine;
 use crate::Overflow;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PerUnit {
     /// Amount of one count of the quantity.
     count_price: i128,

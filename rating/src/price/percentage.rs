@@ -4,7 +4,7 @@ use super::Usage;
 use super::per_event::PerEvent;
 use crate::Overflow;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Percentage {
     /// Amount of one count of the value.
     pub(crate) count_share: i128,

@@ -5,7 +5,7 @@ use super::tiers::Tiers;
 use crate::Overflow;
 
 /// The tiers' unit prices are zero.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stairstep(pub(crate) Tiers);
 
 impl Stairstep {

@@ -20,7 +20,7 @@ pub(crate) struct Tier {
 }
 
 /// The tiers of a price.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tiers {
     ordered: Vec<Tier>,
     /// Is the first tier entered by usage of zero?

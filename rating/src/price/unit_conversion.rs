@@ -10,7 +10,7 @@ use crate::Overflow;
 use crate::rounding::divide_rounded;
 
 /// `quantity × numerator / denominator`, rounded where the denominator is not 1.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnitConversion {
     numerator: i128,
     denominator: i128,

@@ -7,7 +7,7 @@ use super::TierLine;
 use super::tiers::Tiers;
 use crate::Overflow;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Volume(pub(crate) Tiers);
 
 impl Volume {

@@ -1,0 +1,147 @@
+//! Deciding and committing on one thread: small epochs, each as soon as somebody waits for it.
+//!
+//! Whoever sends a batch is told what became of its events after the commit that holds them (ACK-1). Batches of
+//! all who wait go into one epoch, and one sync commits it: a group commit.
+
+use ingest::event_batch::EventBatch;
+use schemas::epoch::{Epoch, EpochCause, InputProgress};
+
+use crate::accrual_round::Revisions;
+use crate::accrual_table::{AccrualBuffers, AccrualTable, AccrualTotals};
+use crate::accruals::AccrualPlan;
+use crate::committer::EpochDraft;
+use crate::decider::DecidedBatch;
+use crate::epoch_files::{EpochFiles, MadeContent};
+use crate::epoch_tables::EpochTables;
+use crate::error::AggregateError;
+use crate::partition::Partition;
+use crate::running_totals::RunningTotals;
+
+/// A partition with the tables of the epoch that is being made.
+pub struct LiveWriter {
+    partition: Partition,
+    tables: EpochTables,
+    decided: DecidedBatch,
+    buffers: Option<AccrualBuffers>,
+}
+
+impl LiveWriter {
+    /// A writer that goes on with a partition. `inputs` are the names of inputs, by position.
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn new(partition: Partition, inputs: Vec<String>) -> Result<Self, AggregateError> {
+        let standing = partition.committer.standing();
+        let tables = EpochTables::new(
+            partition.directory().disk(),
+            standing.partition,
+            standing.epoch + 1,
+            partition.catalog(),
+            &partition.decider.texts(),
+            inputs,
+        )?;
+        Ok(Self { partition, tables, decided: DecidedBatch::default(), buffers: None })
+    }
+
+    /// The partition.
+    #[must_use]
+    pub const fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// Decides a batch, and tells what was decided. Nobody may be told before [`LiveWriter::commit`] returned.
+    /// The batch comes back empty.
+    ///
+    /// # Errors
+    /// [`AggregateError`]; nothing more can be decided then.
+    pub fn decide(
+        &mut self,
+        batch: EventBatch,
+        tell: impl FnOnce(&DecidedBatch),
+    ) -> Result<EventBatch, AggregateError> {
+        self.partition.decider.decide(batch, &mut self.decided)?;
+        self.tables.append(&self.decided)?;
+        tell(&self.decided);
+        Ok(self.decided.recycle())
+    }
+
+    /// Commits what was decided, with the accruals of everything that has none if they are asked for; `None` if
+    /// there is nothing to commit.
+    ///
+    /// # Errors
+    /// [`AggregateError`]; nothing is committed.
+    pub fn commit(
+        &mut self,
+        positions: Vec<InputProgress>,
+        with_accruals: bool,
+    ) -> Result<Option<Epoch>, AggregateError> {
+        let files = self.tables.files().clone();
+        let written = self.tables.end()?;
+        let mut draft = EpochDraft {
+            cause: EpochCause::Usage,
+            positions,
+            tally: self.partition.decider.cut(),
+            rated: written.rated,
+            quarantine: written.quarantine,
+            accruals: None,
+            settled: Vec::new(),
+            contents: written.contents,
+        };
+        let mut revisions = None;
+        if with_accruals {
+            let buffers = self.buffers.take().map_or_else(AccrualBuffers::new, Ok)?;
+            let accrued = accrue(&self.partition, &files, buffers)?;
+            draft.contents.extend(accrued.content);
+            draft.accruals = Some(accrued.totals);
+            revisions = Some(accrued.revisions);
+            self.buffers = Some(accrued.buffers);
+        }
+        let committed = self.partition.commit(draft, revisions.as_ref())?;
+        if committed.is_none() {
+            // The tables have gone on to the next epoch, which is still the same.
+            self.tables.begin_again(files);
+        }
+        self.partition.settle_identities()?;
+        Ok(committed)
+    }
+
+    /// Does what is due after commits; see [`Partition::maintain`].
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn maintain(&mut self) -> Result<(), AggregateError> {
+        self.partition.maintain()
+    }
+
+    /// Ends writing.
+    #[must_use]
+    pub fn into_partition(self) -> Partition {
+        self.partition
+    }
+}
+
+/// Accruals of one epoch, in one part.
+struct Accrued {
+    totals: AccrualTotals,
+    revisions: Revisions,
+    content: Option<MadeContent>,
+    buffers: AccrualBuffers,
+}
+
+fn accrue(
+    partition: &Partition,
+    files: &EpochFiles,
+    buffers: AccrualBuffers,
+) -> Result<Accrued, AggregateError> {
+    let totals: &RunningTotals = partition.decider.totals();
+    let plan = AccrualPlan::new(totals);
+    if plan.is_empty() {
+        let (totals, revisions) = (AccrualTotals::default(), Revisions::default());
+        return Ok(Accrued { totals, revisions, content: None, buffers });
+    }
+    let mut table = AccrualTable::begin(files, 0, buffers)?;
+    let revisions = plan.accrue(totals, 0..plan.len(), |groups| table.append(partition.catalog(), groups))?;
+    let (made, totals, buffers) = table.finish()?;
+    let content = Some(made).filter(|made| made.content.rows > 0);
+    Ok(Accrued { totals, revisions, content, buffers })
+}
