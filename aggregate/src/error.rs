@@ -25,13 +25,67 @@ pub enum AggregateError {
     /// Another run is writing to the same place.
     #[error("{0}: another run is writing here; wait for it, or name another output directory")]
     OutputBusy(PathBuf),
-    /// A Parquet file cannot be written.
+    /// A Parquet file cannot be read or written.
     #[error("{path}: {error}")]
     Parquet {
         /// The file.
         path: PathBuf,
-        /// What the Parquet writer says.
+        /// What the Parquet reader or writer says.
         error: parquet::errors::ParquetError,
+    },
+    /// A file of a data directory cannot be read or written.
+    #[error("{path}: {error}")]
+    Disk {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the disk says.
+        error: io::Error,
+    },
+    /// The log of a table is damaged, or says what this program does not understand.
+    #[error("{path}: {problem}")]
+    TableLog {
+        /// The file of the log, or its directory.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Rows do not fit the columns of their table.
+    #[error("{path}: {problem}; a table's columns only grow, by ones that may be null")]
+    TableColumns {
+        /// The table.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
+    /// Another program changes a table at the same time.
+    #[error("{path}: {writer} committed version {version} meanwhile; let nothing else write to the table")]
+    TableContended {
+        /// The table.
+        path: PathBuf,
+        /// The version of the other.
+        version: u64,
+        /// What the version says of its writer.
+        writer: String,
+    },
+    /// A file of a table is not what it is said to be.
+    #[error("{path}: {problem}")]
+    TableFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Epochs that follow a snapshot are missing.
+    #[error("{path}: epoch {expected} of partition {partition} comes next, but epoch {found} was given")]
+    SnapshotGap {
+        /// The table.
+        path: PathBuf,
+        /// The partition.
+        partition: u32,
+        /// The epoch after those in the table.
+        expected: u64,
+        /// The epoch there is.
+        found: u64,
     },
     /// A total needs more than 38 digits.
     #[error("the {0} needs more than 38 digits: check quantities and prices")]
@@ -52,11 +106,21 @@ impl AggregateError {
     #[must_use]
     pub fn is_storage(&self) -> bool {
         match self {
-            Self::Write { .. } | Self::OutputExists(_) | Self::OutputInUse(_) | Self::OutputBusy(_) => true,
+            Self::Write { .. }
+            | Self::Disk { .. }
+            | Self::OutputExists(_)
+            | Self::OutputInUse(_)
+            | Self::OutputBusy(_) => true,
             Self::Parquet { error, .. } => {
                 matches!(error, parquet::errors::ParquetError::External(error) if error.is::<io::Error>())
             }
-            Self::Overflow(_) | Self::OutOfBalance(_) => false,
+            Self::TableLog { .. }
+            | Self::TableColumns { .. }
+            | Self::TableContended { .. }
+            | Self::TableFile { .. }
+            | Self::SnapshotGap { .. }
+            | Self::Overflow(_)
+            | Self::OutOfBalance(_) => false,
         }
     }
 }

@@ -20,9 +20,11 @@ pub mod accrual_table;
 pub mod accruals;
 mod charge;
 mod charges;
+pub mod compaction;
 pub mod control_total_table;
 pub mod control_totals;
 pub mod decider;
+pub mod delta;
 pub mod dimension_values;
 pub mod disk;
 pub mod error;
@@ -32,6 +34,7 @@ pub mod quarantine_table;
 pub mod rated_usage_table;
 pub mod running_totals;
 mod service_days;
+pub mod snapshot;
 mod text_list;
 
 /// What Parquet files say of their writer.
