@@ -31,14 +31,6 @@ pub enum AggregateError {
         /// What the operating system says.
         error: io::Error,
     },
-    /// A file cannot be read.
-    #[error("{path}: {error}")]
-    Read {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the operating system says.
-        error: io::Error,
-    },
     /// A file that was committed has changed.
     #[error(
         "{path}: its hash is {found}, and was {expected} when it was committed: restore it from a copy, `tallybook doctor` says what else is affected"
@@ -100,13 +92,67 @@ pub enum AggregateError {
     /// The ledger cannot be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// A Parquet file cannot be written.
+    /// A Parquet file cannot be read or written.
     #[error("{path}: {error}")]
     Parquet {
         /// The file.
         path: PathBuf,
-        /// What the Parquet writer says.
+        /// What the Parquet reader or writer says.
         error: parquet::errors::ParquetError,
+    },
+    /// A file of a data directory cannot be read or written.
+    #[error("{path}: {error}")]
+    Disk {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the disk says.
+        error: io::Error,
+    },
+    /// The log of a table is damaged, or says what this program does not understand.
+    #[error("{path}: {problem}")]
+    TableLog {
+        /// The file of the log, or its directory.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Rows do not fit the columns of their table.
+    #[error("{path}: {problem}; a table's columns only grow, by ones that may be null")]
+    TableColumns {
+        /// The table.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
+    /// Another program changes a table at the same time.
+    #[error("{path}: {writer} committed version {version} meanwhile; let nothing else write to the table")]
+    TableContended {
+        /// The table.
+        path: PathBuf,
+        /// The version of the other.
+        version: u64,
+        /// What the version says of its writer.
+        writer: String,
+    },
+    /// A file of a table is not what it is said to be.
+    #[error("{path}: {problem}")]
+    TableFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Epochs that follow a snapshot are missing.
+    #[error("{path}: epoch {expected} of partition {partition} comes next, but epoch {found} was given")]
+    SnapshotGap {
+        /// The table.
+        path: PathBuf,
+        /// The partition.
+        partition: u32,
+        /// The epoch after those in the table.
+        expected: u64,
+        /// The epoch there is.
+        found: u64,
     },
     /// A total needs more than 38 digits.
     #[error("the {0} needs more than 38 digits: check quantities and prices")]
@@ -143,7 +189,7 @@ impl AggregateError {
     #[must_use]
     pub fn is_storage(&self) -> bool {
         match self {
-            Self::Write { .. } | Self::Read { .. } | Self::Sync { .. } => true,
+            Self::Write { .. } | Self::Sync { .. } | Self::Disk { .. } => true,
             Self::Ledger(error) => error.is_storage(),
             Self::Directory(error) => error.is_storage(),
             Self::Identities(error) => matches!(error, RunError::Read { .. } | RunError::Write(_)),
@@ -165,6 +211,10 @@ impl AggregateError {
                 | Self::LedgerBehind { .. }
                 | Self::NoCheckpoint { .. }
                 | Self::CatalogLost { .. }
+                | Self::TableLog { .. }
+                | Self::TableColumns { .. }
+                | Self::TableFile { .. }
+                | Self::SnapshotGap { .. }
                 | Self::DamagedState(_)
                 | Self::StateVersion { .. }
                 | Self::Directory(_)

@@ -147,7 +147,7 @@ pub(crate) fn read_content(
 ) -> Result<Vec<u8>, AggregateError> {
     let path = directory.disk().path(name);
     let bytes = disk::read(&**directory.disk(), name)
-        .map_err(|error| AggregateError::Read { path: path.clone(), error })?;
+        .map_err(|error| AggregateError::Disk { path: path.clone(), error })?;
     let found = hash_of(&bytes);
     if found == content.hash {
         Ok(bytes)
@@ -159,7 +159,7 @@ pub(crate) fn read_content(
 /// Opens a run of identities.
 pub(crate) fn open_run(directory: &DataDirectory, name: &str) -> Result<Run, AggregateError> {
     let bytes = directory.disk().open(name);
-    let bytes = bytes.map_err(|error| AggregateError::Read { path: directory.disk().path(name), error })?;
+    let bytes = bytes.map_err(|error| AggregateError::Disk { path: directory.disk().path(name), error })?;
     let bytes = Arc::new(crate::disk::RunFile(bytes));
     Ok(Run::open(name.to_owned(), bytes, directory.key())?)
 }

@@ -16,6 +16,7 @@ use crate::epoch_tables::EpochTables;
 use crate::error::AggregateError;
 use crate::partition::Partition;
 use crate::running_totals::RunningTotals;
+use crate::snapshot::SnapshotLimits;
 
 /// A partition with the tables of the epoch that is being made.
 pub struct LiveWriter {
@@ -109,8 +110,8 @@ impl LiveWriter {
     ///
     /// # Errors
     /// [`AggregateError`].
-    pub fn maintain(&mut self) -> Result<(), AggregateError> {
-        self.partition.maintain()
+    pub fn maintain(&mut self, limits: SnapshotLimits) -> Result<(), AggregateError> {
+        self.partition.maintain(limits)
     }
 
     /// Ends writing.

@@ -25,6 +25,8 @@ use crate::error::AggregateError;
 use crate::fold::{Folder, open_run};
 use crate::identities::Identities;
 use crate::ledger::{Ledger, SEGMENT_BYTES, SealedEpoch};
+use crate::readers;
+use crate::snapshot::{self, SnapshotLimits};
 
 /// Events after a checkpoint that are always folded rather than checkpointed.
 const CHECKPOINT_EVENTS_MIN: u64 = 50_000;
@@ -265,11 +267,24 @@ impl Partition {
     ///
     /// # Errors
     /// [`AggregateError`]; what is committed stays so.
-    pub fn maintain(&mut self) -> Result<(), AggregateError> {
+    pub fn maintain(&mut self, limits: SnapshotLimits) -> Result<(), AggregateError> {
         if self.wants_checkpoint() {
             self.checkpoint()?;
         }
+        self.snapshot(limits)?;
         Ok(())
+    }
+
+    /// Makes epochs that are in no table yet rows of the tables, if they are many or old, joins small files of
+    /// tables, and removes what only the older form needed; the last epoch that is in the tables.
+    ///
+    /// # Errors
+    /// [`AggregateError`]; it can be done again.
+    pub fn snapshot(&mut self, limits: SnapshotLimits) -> Result<u64, AggregateError> {
+        let snapshot = snapshot::follow(&self.directory, &self.committer, limits)?;
+        let readers = readers::slowest(&self.directory)?;
+        self.committer.remove_segments(snapshot, readers)?;
+        Ok(snapshot)
     }
 }
 
@@ -291,7 +306,7 @@ fn begin(
 ) -> Result<Begun, AggregateError> {
     let disk = &**directory.disk();
     let mut epochs = checkpoint::list(disk, options.partition)
-        .map_err(|error| AggregateError::Read { path: disk.path(checkpoint::DIRECTORY), error })?;
+        .map_err(|error| AggregateError::Disk { path: disk.path(checkpoint::DIRECTORY), error })?;
     while let Some(epoch) = epochs.pop() {
         match checkpoint::read(disk, options.partition, epoch) {
             Ok(checkpoint) => {

@@ -53,7 +53,7 @@ impl Committer {
         let disk = self.directory.disk();
         let directory = content_directory(ContentKind::Identities);
         let names = disk.list(&directory);
-        let names = names.map_err(|error| AggregateError::Read { path: disk.path(&directory), error })?;
+        let names = names.map_err(|error| AggregateError::Disk { path: disk.path(&directory), error })?;
         let here = (self.standing.partition, self.standing.epoch);
         let of_here = names.iter().filter(|name| epoch_of(name) == Some(here)).count();
         Ok(UPKEEP_PART + of_here)
@@ -132,7 +132,7 @@ impl Committer {
     pub fn remove_segments(&mut self, snapshot: u64, readers: Option<u64>) -> Result<u64, AggregateError> {
         let disk = self.directory.disk();
         let checkpoints = checkpoint::list(&**disk, self.standing.partition)
-            .map_err(|error| AggregateError::Read { path: disk.path(checkpoint::DIRECTORY), error })?;
+            .map_err(|error| AggregateError::Disk { path: disk.path(checkpoint::DIRECTORY), error })?;
         let checkpoint = checkpoints.first().copied().filter(|_| checkpoints.len() > 1).unwrap_or(0);
         let unneeded = checkpoint.min(snapshot).min(readers.unwrap_or(u64::MAX));
         Ok(self.ledger.remove_before(unneeded + 1)?)

@@ -207,6 +207,18 @@ pub enum SettledOutcome {
     Duplicate,
 }
 
+impl SettledOutcome {
+    /// Wire name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rated => "rated",
+            Self::Quarantined => "quarantined",
+            Self::Duplicate => "duplicate",
+        }
+    }
+}
+
 /// Rows of a table, or another content of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EpochContent {

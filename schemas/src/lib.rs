@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`usage_event`] | JSON in |
 //! | [`meter`], [`price_book`], [`contract`], [`legal_entity`], [`csv_mapping`] | catalog documents |
-//! | [`rated_usage`], [`accrual`], [`quarantine`], [`control_total`] | tables out |
+//! | [`rated_usage`], [`accrual`], [`quarantine`], [`control_total`], [`epoch_table`] | tables out |
 //! | [`epoch`] | document of the ledger |
 
 pub mod accrual;
@@ -21,6 +21,7 @@ pub mod date;
 pub mod decimal;
 pub mod effective_time;
 pub mod epoch;
+pub mod epoch_table;
 pub mod id;
 pub mod legal_entity;
 pub mod meter;
@@ -32,6 +33,7 @@ pub mod printable;
 pub mod quantity;
 pub mod quarantine;
 pub mod rated_usage;
+pub mod settled_record;
 pub mod time_zone;
 pub mod timestamp;
 pub mod usage_event;

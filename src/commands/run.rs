@@ -11,6 +11,7 @@ use aggregate::data_directory::DataDirectory;
 use aggregate::disk::{DirectoryDisk, Disk};
 use aggregate::error::AggregateError;
 use aggregate::partition::{Partition, PartitionOptions, Recovered};
+use aggregate::snapshot::SnapshotLimits;
 use anyhow::Result;
 use ingest::input::{STANDARD_INPUT, find_inputs};
 use schemas::printable::printable;
@@ -67,7 +68,7 @@ pub(super) fn perform(arguments: &RunArguments) -> Result<RunReport> {
     let (mut partition, recovered) = opened?;
     let report = pipeline::run(&plan, &mut partition, &progress)?;
     progress.begin(Stage::Committing);
-    partition.maintain()?;
+    partition.maintain(SnapshotLimits::NOTHING)?;
     progress.begin(Stage::Done);
     drop(display);
     tell(&recovered)?;

@@ -1,4 +1,5 @@
-//! The decider's state as bytes, without dedup: what a checkpoint keeps and recovery begins with.
+//! The decider's state between two epochs as bytes, without dedup: what a checkpoint keeps and recovery begins
+//! with.
 //!
 //! The bytes stand alone: accounts, contract lines, meters and price book versions are named, each where
 //! it is met first, and a number afterwards. They hold no prices: what a charge's segments cost is what
@@ -16,7 +17,6 @@
 //! round of accruals
 //! charges: key, amount, segments, newest first: price book version, terms, days, newest first
 //! distinct values, sorted
-//! control totals
 //! ```
 //!
 //! Bytes that are damaged are an error, never a panic, and take no more memory than sound ones as long.
@@ -25,7 +25,6 @@ mod bytes;
 mod catalog_names;
 mod charge_record;
 mod comparison;
-mod control;
 mod decode;
 mod encode;
 mod resolver;
@@ -57,7 +56,6 @@ impl Decider {
         texts::encode_interner(&self.event_types, &mut writer)?;
         self.values.encode(self.totals.catalog.dimensions(), &mut writer)?;
         self.totals.encode(&mut writer)?;
-        self.control.encode(&mut writer)?;
         writer.pour_all()
     }
 
@@ -86,7 +84,6 @@ impl Decider {
         texts::decode_interner(&mut decider.event_types, &mut reader)?;
         decider.values.decode(decider.totals.catalog.dimensions(), &mut reader)?;
         decider.totals.decode(previous, &mut reader)?;
-        decider.control.decode(decider.sources.len(), decider.event_types.len(), &mut reader)?;
         if !reader.is_at_end() {
             return Err(Damage("there is more than a state").into());
         }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use arrow_schema::{DataType, Field, Schema};
 use schemas::id::DimensionName;
-use schemas::{accrual, control_total, quarantine, rated_usage};
+use schemas::{accrual, control_total, epoch_table, quarantine, rated_usage, settled_record};
 
 use crate::golden;
 
@@ -17,6 +17,8 @@ fn arrow_schemas_are_the_committed_ones() {
         ("accruals", accrual::arrow_schema()),
         ("quarantine", quarantine::arrow_schema()),
         ("control_totals", control_total::arrow_schema()),
+        ("epochs", epoch_table::arrow_schema()),
+        ("settled", settled_record::arrow_schema()),
     ];
     let files = tables.map(|(table, schema)| (format!("{table}.txt"), text(&schema)));
     golden::check("arrow", &files);

@@ -1,0 +1,122 @@
+//! Lets the tables follow the ledger.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use schemas::timestamp::Timestamp;
+
+use super::{CommittedEpoch, SnapshotLimits, SnapshotPlan, SnapshotTable, Unsnapshotted, take};
+use crate::committer::Committer;
+use crate::compaction::{CompactionLimits, compact};
+use crate::data_directory::DataDirectory;
+use crate::delta::{DeltaTable, RETENTION_MS};
+use crate::error::AggregateError;
+use crate::ledger::SealedEpoch;
+
+/// Bytes of rows that are in memory for one snapshot, about.
+const SNAPSHOT_BYTES: u64 = 256 << 20;
+
+/// Takes snapshots of the epochs that no table has yet, where they are due, and joins small files; the last
+/// epoch that all tables have.
+pub(crate) fn follow(
+    directory: &DataDirectory,
+    committer: &Committer,
+    limits: SnapshotLimits,
+) -> Result<u64, AggregateError> {
+    let disk = &**directory.disk();
+    let identity = committer.ledger().identity().clone();
+    let now = committer.clock().now();
+    let last = last_epoch(directory, &identity.ledger_id, identity.partition)?;
+    let mut waiting = Waiting::default();
+    let mut taken = last;
+    let mut take_waiting = |waiting: &mut Waiting| {
+        if let Some(newest) = waiting.epochs.last() {
+            taken = newest.document.epoch;
+            take(disk, &identity.ledger_id, &waiting.epochs, now)?;
+        }
+        *waiting = Waiting::default();
+        Ok::<_, AggregateError>(())
+    };
+    committer.ledger().reader().read(last + 1, |sealed: SealedEpoch| {
+        waiting.add(sealed);
+        if waiting.found.bytes >= SNAPSHOT_BYTES { take_waiting(&mut waiting) } else { Ok(()) }
+    })?;
+    let is_due = waiting.has_files || SnapshotPlan::new(waiting.found, limits, now) == SnapshotPlan::Take;
+    if is_due {
+        take_waiting(&mut waiting)?;
+    }
+    if taken > last {
+        tidy(directory, committer, now)?;
+    }
+    Ok(taken)
+}
+
+/// Epochs that no table has.
+#[derive(Default)]
+struct Waiting {
+    epochs: Vec<CommittedEpoch>,
+    found: Unsnapshotted,
+    /// Do some of them have files of their own, which cost nothing to take in?
+    has_files: bool,
+}
+
+impl Waiting {
+    fn add(&mut self, sealed: SealedEpoch) {
+        self.found.oldest.get_or_insert(sealed.epoch.recorded_at);
+        for content in &sealed.epoch.contents {
+            if content.file.is_some() {
+                self.has_files = true;
+            } else {
+                self.found.rows += content.rows;
+                self.found.bytes += content.bytes;
+            }
+        }
+        self.epochs.push(sealed.into());
+    }
+}
+
+/// The last epoch that all tables have.
+pub(crate) fn last_epoch(
+    directory: &DataDirectory,
+    ledger_id: &str,
+    partition: u32,
+) -> Result<u64, AggregateError> {
+    let mut last = u64::MAX;
+    for table in SnapshotTable::ALL {
+        let table = DeltaTable::load(&**directory.disk(), &table.directory())?;
+        let epoch = table.and_then(|table| table.last_epoch(ledger_id, partition));
+        last = last.min(epoch.unwrap_or(0));
+    }
+    Ok(last)
+}
+
+/// Joins small files of tables, and removes those that were joined long ago.
+fn tidy(directory: &DataDirectory, committer: &Committer, now: Timestamp) -> Result<(), AggregateError> {
+    let disk = &**directory.disk();
+    let mut keep: Option<Arc<BTreeSet<String>>> = None;
+    for table in SnapshotTable::ALL {
+        let Some(mut delta) = DeltaTable::load(disk, &table.directory())? else { continue };
+        compact(&mut delta, CompactionLimits::default(), now)?;
+        if !delta.wants_vacuum(now, RETENTION_MS) {
+            continue;
+        }
+        // What an epoch in the ledger names is needed to recover.
+        let named = match &keep {
+            Some(named) => Arc::clone(named),
+            None => Arc::clone(keep.insert(Arc::new(named_files(committer)?))),
+        };
+        delta.vacuum(now, RETENTION_MS, &named)?;
+    }
+    Ok(())
+}
+
+/// The files that epochs in the ledger name.
+fn named_files(committer: &Committer) -> Result<BTreeSet<String>, AggregateError> {
+    let mut named = BTreeSet::new();
+    let reader = committer.ledger().reader();
+    reader.read(reader.oldest().unwrap_or(1), |sealed: SealedEpoch| {
+        named.extend(sealed.epoch.contents.into_iter().filter_map(|content| content.file));
+        Ok::<_, AggregateError>(())
+    })?;
+    Ok(named)
+}
