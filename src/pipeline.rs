@@ -77,6 +77,9 @@ pub enum RunError {
     /// The results cannot be added up or written.
     #[error(transparent)]
     Aggregate(#[from] AggregateError),
+    /// The identities counted before cannot be read.
+    #[error(transparent)]
+    Dedup(#[from] ingest::dedup::RunError),
     /// The system gives no thread.
     #[error("cannot start a thread: {0}; raise the limit on processes, or use fewer threads")]
     NoThread(#[source] std::io::Error),
@@ -218,7 +221,7 @@ fn decide(
             }
             // The tables ended early, and say why.
             let Ok(mut into) = used.recv() else { return Ok(end(decider, received)) };
-            decider.decide(batch, &mut into);
+            decider.decide(batch, &mut into)?;
             progress.events.store(received, Ordering::Relaxed);
             if decided.send(into).is_err() {
                 return Ok(end(decider, received));

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use ingest::dedup::{Admit, Dedup};
+use ingest::dedup::{Admit, Dedup, Entry, RunError};
 use ingest::event_batch::{EventBatch, NO_VALUE, NewTexts, UNKNOWN_ACCOUNT};
 use ingest::interner::{Interned, Interner};
 use ingest::keyed_hash::HashKey;
@@ -34,6 +34,7 @@ pub struct Decider {
     /// Per decoder, what its numbers mean.
     decoders: Vec<Numbers>,
     verdicts: Vec<Admit>,
+    admitted: Vec<Entry>,
     rounds: TouchRounds,
 }
 
@@ -128,7 +129,7 @@ impl Decider {
         let dimensions = catalog.dimensions().len();
         let numbers = || Numbers { dimensions: vec![Vec::new(); dimensions], ..Numbers::default() };
         Self {
-            dedup: Dedup::new(key),
+            dedup: Dedup::new(key, usize::MAX),
             totals: RunningTotals::new(catalog),
             control: ControlTotals::default(),
             sources: Interner::new(key.text_seed()),
@@ -136,6 +137,7 @@ impl Decider {
             values: DimensionValues::new(dimensions, key.text_seed()),
             decoders: std::iter::repeat_with(numbers).take(decoders).collect(),
             verdicts: Vec::new(),
+            admitted: Vec::new(),
             rounds: TouchRounds::default(),
         }
     }
@@ -147,7 +149,7 @@ impl Decider {
 
     /// Identities counted so far.
     #[must_use]
-    pub fn identities(&self) -> usize {
+    pub fn identities(&self) -> u64 {
         self.dedup.len()
     }
 
@@ -164,12 +166,18 @@ impl Decider {
     }
 
     /// Decides the events of a batch. `decided` is empty, and its buffers are used.
-    pub fn decide(&mut self, batch: EventBatch, decided: &mut DecidedBatch) {
+    ///
+    /// # Errors
+    /// A run of identities is damaged or cannot be read. Then nothing of the batch is counted.
+    pub fn decide(&mut self, batch: EventBatch, decided: &mut DecidedBatch) -> Result<(), RunError> {
         decided.batch = batch;
         self.translate(decided);
         let batch = &decided.batch;
-        self.verdicts.clear();
-        self.dedup.admit_all(&batch.events.identity, &batch.events.content, &mut self.verdicts);
+        let events = &batch.events;
+        let (verdicts, admitted) = (&mut self.verdicts, &mut self.admitted);
+        verdicts.clear();
+        admitted.clear();
+        self.dedup.admit_all(&events.identity, &events.content, &events.time, verdicts, admitted)?;
         let mut event = 0;
         while event < batch.len() {
             let end = (event + TOUCH_AHEAD).min(batch.len());
@@ -193,6 +201,7 @@ impl Decider {
             self.control.count(source, event_type, attributes.time, Outcome::Rejected);
             self.control.note_rejected(reject.reason);
         }
+        Ok(())
     }
 
     /// Loads the charges of a run of events, so that the misses overlap.

@@ -14,11 +14,15 @@ use siphasher::sip128::SipHasher13;
 
 use crate::scan::block_at;
 
-/// The secret that keys both hashes.
+/// Bytes of a key.
+const KEY_BYTES: usize = 32;
+
+/// The secret that keys both hashes, and places identities in the dedup index.
 #[derive(Clone, Copy, Debug)]
 pub struct HashKey {
     identity: IdentityKey,
     content: u64,
+    placement: u64,
 }
 
 /// A key of the identity hash: the secret itself, or one that stands for a source.
@@ -30,13 +34,43 @@ impl HashKey {
     #[must_use]
     pub fn random() -> Self {
         let word = |position: u64| RandomState::new().hash_one(position);
-        Self { identity: IdentityKey(word(0), word(1)), content: word(2) }
+        Self { identity: IdentityKey(word(0), word(1)), content: word(2), placement: word(3) }
     }
 
     /// A key made from a number, for tests and reproducible measurements.
     #[must_use]
     pub const fn fixed(seed: u64) -> Self {
-        Self { identity: IdentityKey(seed, !seed), content: seed.rotate_left(32) }
+        let (content, placement) = (seed.rotate_left(32), seed.rotate_left(17));
+        Self { identity: IdentityKey(seed, !seed), content, placement }
+    }
+
+    /// The whole secret, for a data directory to keep: who reads it can make identities meet.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; KEY_BYTES] {
+        let mut bytes = [0; KEY_BYTES];
+        let words = [self.identity.0, self.identity.1, self.content, self.placement];
+        for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
+        bytes
+    }
+
+    /// The key of such bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; KEY_BYTES]) -> Self {
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        let [low, high, content, placement] = words;
+        Self { identity: IdentityKey(low, high), content, placement }
+    }
+
+    /// A number that tells keys apart and says nothing else of them.
+    #[must_use]
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let hash = SipHasher13::new_with_keys(self.placement, self.content).hash(&self.to_bytes());
+        hash.as_u64().0
     }
 
     /// The key that stands for a namespace: the ids of a source, or the values of a meter.
@@ -47,10 +81,11 @@ impl HashKey {
         IdentityKey(low, high)
     }
 
-    /// Secret that places identities in the dedup table.
+    /// Secret of a round of placing identities in the dedup index.
     #[must_use]
-    pub(crate) const fn placement(&self) -> [u64; 2] {
-        [self.identity.0.rotate_left(17), self.identity.1.rotate_left(41)]
+    pub(crate) fn placement(&self, round: u8) -> [u64; 2] {
+        let hash = SipHasher13::new_with_keys(self.placement, self.identity.0).hash(&[round]);
+        hash.as_u64().into()
     }
 
     /// Secret that places texts in tables, such as that of an [`crate::interner::Interner`].
@@ -254,5 +289,22 @@ mod tests {
         assert_eq!(HashSet::from(hashes).len(), hashes.len());
         let random = || HashKey::random().within(b"").text(b"");
         assert_ne!(random(), random());
+    }
+
+    #[test]
+    fn a_key_that_is_kept_is_the_same_key() {
+        let key = HashKey::random();
+        let kept = HashKey::from_bytes(&key.to_bytes());
+        assert_eq!(kept.to_bytes(), key.to_bytes());
+        assert_eq!((kept.fingerprint(), kept.content_root()), (key.fingerprint(), key.content_root()));
+        assert_eq!(
+            (kept.placement(2), kept.within(b"a").text(b"b")),
+            (key.placement(2), key.within(b"a").text(b"b"))
+        );
+        for (position, byte) in key.to_bytes().iter().enumerate() {
+            let mut other = key.to_bytes();
+            other[position] = !byte;
+            assert_ne!(HashKey::from_bytes(&other).fingerprint(), key.fingerprint());
+        }
     }
 }

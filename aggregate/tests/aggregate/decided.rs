@@ -80,14 +80,14 @@ pub(crate) fn decide(catalog: &Arc<Catalog>, lines: &[String]) -> (Decided, Runn
     let mut batch = EventBatch::new(plan.dimensions().len());
     while let Some(records) = reader.next(&mut batch).unwrap() {
         decoder.decode(&mut batch, &records);
-        decider.decide(batch, &mut columns);
+        decider.decide(batch, &mut columns).unwrap();
         for (texts, new) in texts.iter_mut().zip(&columns.new_texts.dimensions) {
             texts.extend(new.iter().map(ToString::to_string));
         }
         decided.add(&columns, &texts);
         batch = columns.recycle();
     }
-    decided.identities = decider.identities();
+    decided.identities = usize::try_from(decider.identities()).unwrap();
     (decided, decider.finish().0)
 }
 
