@@ -5,18 +5,10 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 mod decode;
-mod dedup;
 mod pipeline;
 mod price_models;
 mod snapshot;
 mod workload;
 
-criterion::criterion_group!(
-    benches,
-    decode::bench,
-    dedup::bench,
-    price_models::bench,
-    snapshot::bench,
-    pipeline::bench
-);
+criterion::criterion_group!(benches, decode::bench, price_models::bench, snapshot::bench, pipeline::bench);
 criterion::criterion_main!(benches);

@@ -13,7 +13,7 @@ use super::month::Month;
 use crate::keyed_hash::{HashKey, fold};
 
 /// Bytes of an entry in a run.
-pub const ENTRY_BYTES: usize = 24;
+pub(super) const ENTRY_BYTES: usize = 24;
 
 /// An identity that is counted, with its content and month. Ordered by place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +37,6 @@ impl EntryWord {
         Self((content & !MONTH_MASK) | u64::from(month.number()))
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the month's bits")]
     #[inline]
     pub(super) const fn month(self) -> Month {
         Month::since_1970((self.0 & MONTH_MASK) as u16)
@@ -59,8 +58,7 @@ impl Entry {
 
     /// Its bytes in a run.
     #[inline]
-    #[must_use]
-    pub fn to_bytes(self) -> [u8; ENTRY_BYTES] {
+    pub(super) fn to_bytes(self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         let words = [self.high, self.low, self.word.0];
         for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
@@ -71,8 +69,7 @@ impl Entry {
 
     /// The entry of such bytes.
     #[inline]
-    #[must_use]
-    pub const fn from_bytes(bytes: &[u8; ENTRY_BYTES]) -> Self {
+    pub(super) const fn from_bytes(bytes: &[u8; ENTRY_BYTES]) -> Self {
         let [high, low, word] = match bytes.as_chunks::<8>().0 {
             [high, low, word] => {
                 [u64::from_le_bytes(*high), u64::from_le_bytes(*low), u64::from_le_bytes(*word)]

@@ -40,7 +40,6 @@ const fn bit(key: u64, word: u32) -> u64 {
 }
 
 /// The block of a key among this many.
-#[expect(clippy::cast_possible_truncation, reason = "below the number of blocks")]
 #[inline]
 pub(super) const fn block_of(key: u64, blocks: usize) -> usize {
     (((key >> BLOCK_KEY_BITS) * blocks as u64) >> (64 - BLOCK_KEY_BITS)) as usize

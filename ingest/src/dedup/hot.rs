@@ -22,6 +22,7 @@
 
 use wide::u16x8;
 
+use super::TOUCH_AHEAD;
 use super::entry::{Entry, EntryWord};
 use super::month::Month;
 
@@ -49,11 +50,17 @@ const TAG_PLACE_BITS: u32 = 16 - DISTANCE_BITS;
 /// Bytes of a slot that hold the lower half of the place, content and month.
 const SLOT_FIXED_BYTES: usize = 16;
 
-/// Slots in use, in percent, at which a shard grows.
-const LOAD_MAX_PERCENT: usize = 94;
+/// Most buckets of a shard; [`Shard::home`] divides exactly up to twice as many.
+const BUCKETS_MAX: usize = 1 << 28;
 
-/// Slots in use, in percent, once what was reserved has come.
-const LOAD_RESERVED_PERCENT: usize = 92;
+/// Slots in use, in percent, at which a shard grows while there is memory within the bound.
+const LOAD_MAX_PERCENT: usize = 80;
+
+/// Slots in use, in percent, once what was reserved has come, if there is memory for so many slots.
+const LOAD_RESERVED_PERCENT: usize = 75;
+
+/// Slots in use, in percent, of a table that has grown to its bound and is full.
+const LOAD_FULL_PERCENT: usize = 92;
 
 /// The tags of a bucket and, in the last place, how many slots are in use and how far its entries lie.
 #[repr(align(64))]
@@ -82,8 +89,16 @@ struct Shard {
     len: usize,
 }
 
+/// What is loaded for an entry.
+#[derive(Clone, Copy, Debug, Default)]
+struct Touch {
+    shard: usize,
+    home: Home,
+    slot: usize,
+}
+
 /// Where an entry belongs, and what its slot holds of the upper half of its place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Home {
     bucket: usize,
     /// Without the distance.
@@ -131,7 +146,7 @@ impl Hot {
 
     /// Is as much in it as fits the bound?
     pub(super) fn is_full(&self) -> bool {
-        self.len() >= self.buckets_max * BUCKET_SLOTS * SHARDS * LOAD_RESERVED_PERCENT / 100
+        self.len() >= self.buckets_max * BUCKET_SLOTS * SHARDS * LOAD_FULL_PERCENT / 100
     }
 
     /// Empties it and keeps its memory.
@@ -142,21 +157,32 @@ impl Hot {
         }
     }
 
-    /// Loads what [`Hot::admit`] will read of entries, or write; the loads do not wait for one another.
+    /// Loads what [`Hot::admit`] will read of up to [`TOUCH_AHEAD`] entries, or write. Each of the loops
+    /// does little but load, so that the loads do not wait for one another.
     #[inline]
     pub(super) fn touch(&self, entries: &[Entry]) {
-        let tags = |entry: &Entry| {
-            let shard = self.shards.get(shard_of(entry))?;
-            Some(shard.tags.get(shard.home(entry).bucket)?.header())
+        let mut touches = [Touch::default(); TOUCH_AHEAD];
+        for (touch, entry) in touches.iter_mut().zip(entries) {
+            touch.shard = shard_of(entry);
+            if let Some(shard) = self.shards.get(touch.shard) {
+                touch.home = shard.home(entry);
+            }
+        }
+        let touches = touches.get_mut(..entries.len()).unwrap_or_default();
+        let tags = |touch: &Touch| self.shards.get(touch.shard)?.tags.get(touch.home.bucket);
+        let header = |touch: &Touch| tags(touch).map_or(0, Tags::header);
+        std::hint::black_box(touches.iter().fold(0, |touched, touch| touched ^ header(touch)));
+        for touch in touches.iter_mut() {
+            if let Some(tags) = tags(touch) {
+                touch.slot = tags.likely_slot(touch.home.tag);
+            }
+        }
+        let slot = |touch: &Touch| {
+            let shard = self.shards.get(touch.shard)?;
+            let at = shard.slot_at(touch.home.bucket, touch.slot);
+            Some(*shard.slots.get(at)? ^ *shard.slots.get(at + shard.slot_bytes - 1)?)
         };
-        let touched = entries.iter().fold(0, |touched, entry| touched ^ tags(entry).unwrap_or(0));
-        std::hint::black_box(touched);
-        let slot = |entry: &Entry| {
-            let shard = self.shards.get(shard_of(entry))?;
-            shard.first_slot(shard.home(entry))
-        };
-        let touched = entries.iter().fold(0, |touched, entry| touched ^ slot(entry).unwrap_or(0));
-        std::hint::black_box(touched);
+        std::hint::black_box(touches.iter().fold(0, |touched, touch| touched ^ slot(touch).unwrap_or(0)));
     }
 
     /// The word of an entry's identity, unless its month is before `forgotten`.
@@ -235,19 +261,37 @@ impl Tags {
         *header = (*header & 0xff) | ((*header >> 8).max(distance) << 8);
     }
 
-    /// A slot whose entry is nearer to its home than this.
+    /// A slot of a full bucket whose entry is nearer to its home than this.
+    #[inline]
     fn nearer_than(&self, distance: usize) -> Option<usize> {
-        let nearest = self.0.iter().take(self.count()).enumerate().min_by_key(|(_, tag)| distance_of(**tag));
-        nearest.filter(|(_, tag)| distance_of(**tag) < distance).map(|(slot, _)| slot)
+        let distances = u16x8::splat(tag_of_distance(REACH_MAX));
+        let found =
+            (0..distance).map(|nearer| self.slots_where(tag_of_distance(nearer), |tags| tags & distances));
+        found.filter(|found| *found != 0).map(|found| found.trailing_zeros() as usize).next()
+    }
+
+    /// The slot that an entry with this tag is in or, if it is new, will be.
+    #[inline]
+    fn likely_slot(&self, tag: u16) -> usize {
+        match self.with_tag(tag) {
+            0 => self.count(),
+            found => found.trailing_zeros() as usize,
+        }
     }
 
     /// A bit for every slot in use with this tag.
     #[inline]
     fn with_tag(&self, tag: u16) -> u32 {
-        let tag = u16x8::splat(tag);
+        self.slots_where(tag, |tags| tags)
+    }
+
+    /// A bit for every slot in use whose tag, or a part of it, is this.
+    #[inline]
+    fn slots_where(&self, is: u16, part: impl Fn(u16x8) -> u16x8) -> u32 {
+        let is = u16x8::splat(is);
         let mut found = 0;
         for (number, tags) in (0..).zip(self.0.as_chunks::<8>().0) {
-            found |= u16x8::new(*tags).simd_eq(tag).to_bitmask() << (number * 8);
+            found |= part(u16x8::new(*tags)).simd_eq(is).to_bitmask() << (number * 8);
         }
         found & ((1 << self.count()) - 1)
     }
@@ -323,15 +367,6 @@ impl Shard {
         self.set_u64(at + 8, word.0);
     }
 
-    /// Loads the slot that [`Shard::find`] or [`Shard::insert`] will most likely use.
-    #[inline]
-    fn first_slot(&self, home: Home) -> Option<u64> {
-        let tags = self.tags.get(home.bucket)?;
-        let found = tags.with_tag(home.tag);
-        let slot = if found == 0 { tags.count() } else { found.trailing_zeros() as usize };
-        self.u64_at(self.slot_at(home.bucket, slot))
-    }
-
     /// The slot of an identity.
     #[inline]
     fn find(&self, home: Home, low: u64) -> Option<usize> {
@@ -357,52 +392,47 @@ impl Shard {
         }
     }
 
-    /// Puts a new entry in. Where a bucket is full, the entry nearest to its home makes room for one that is
-    /// further from its own, so that none lies far. What is left over after that is given back.
+    /// Puts a new entry in. What finds no room, this or another, is given back.
     #[inline]
     fn insert(&mut self, entry: &Entry) -> Option<Entry> {
-        let mut home = self.home(entry);
+        let home = self.home(entry);
         let Some(tags) = self.tags.get_mut(home.bucket) else { return Some(*entry) };
         let slot = tags.count();
-        self.len += 1;
-        if slot < BUCKET_SLOTS {
-            tags.add(home.tag);
-            self.set_slot(self.slot_at(home.bucket, slot), home.rest, entry);
-            return None;
+        if slot == BUCKET_SLOTS {
+            return self.insert_beyond(home, *entry);
         }
-        let mut entry = *entry;
+        tags.add(home.tag);
+        self.set_slot(self.slot_at(home.bucket, slot), home.rest, entry);
+        self.len += 1;
+        None
+    }
+
+    /// Puts an entry in whose home is full. Where the next bucket is full too, the entry nearest to its home
+    /// makes room for one that is further from its own, so that none lies far.
+    #[inline(never)]
+    fn insert_beyond(&mut self, mut home: Home, mut entry: Entry) -> Option<Entry> {
         let mut bucket = home.bucket + 1;
         loop {
             let distance = bucket - home.bucket;
             let tags = self.tags.get_mut(bucket).filter(|_| distance <= REACH_MAX);
-            let Some(tags) = tags else {
-                self.len -= 1;
-                return Some(entry);
-            };
+            let Some(tags) = tags else { return Some(entry) };
             let tag = home.tag | tag_of_distance(distance);
             let slot = tags.count();
             if slot < BUCKET_SLOTS {
                 tags.add(tag);
                 self.place(home, bucket, slot, &entry);
+                self.len += 1;
                 return None;
             }
             if let Some(slot) = tags.nearer_than(distance)
                 && let Some(found) = tags.0.get_mut(slot)
             {
                 let tag = std::mem::replace(found, tag);
-                let at = self.slot_at(bucket, slot);
-                let (rest, low, word) = (self.rest(at), self.u64_at(at), self.word(at));
-                self.place(home, bucket, slot, &entry);
-                home = Home {
-                    bucket: bucket - distance_of(tag),
-                    tag: tag & !tag_of_distance(REACH_MAX),
-                    rest: rest.unwrap_or_default(),
-                };
-                entry = Entry {
-                    high: self.high(home),
-                    low: low.unwrap_or_default(),
-                    word: word.unwrap_or_default(),
-                };
+                if let Some(moved) = self.entry(bucket, slot, tag) {
+                    self.place(home, bucket, slot, &entry);
+                    home = self.home(&moved);
+                    entry = moved;
+                }
             }
             bucket += 1;
         }
@@ -424,16 +454,16 @@ impl Shard {
         self.set_u64(at + self.slot_bytes - 8, (rest << shift) | (entry.word.0 >> (64 - shift)));
     }
 
-    /// Is there room for one more, at the usual load?
+    /// Is there room for one more, or no memory to make it?
     #[inline]
     const fn has_room(&self, buckets_max: usize) -> bool {
         self.len * 100 < self.buckets * BUCKET_SLOTS * LOAD_MAX_PERCENT || self.buckets >= buckets_max
     }
 
-    /// Grows by a quarter, but not over the bound before it has reached it.
+    /// Grows by a half, but not over the bound before it has reached it.
     #[cold]
     fn grow(&mut self, buckets_max: usize) {
-        let larger = self.buckets + self.buckets / 4 + 1;
+        let larger = self.buckets + self.buckets / 2 + 1;
         let buckets = if self.buckets < buckets_max {
             larger.min(buckets_max)
         } else {
@@ -523,7 +553,9 @@ const fn slot_bytes(buckets: usize) -> usize {
 /// Buckets of a shard that fit this many bytes; at least one.
 fn buckets_within(bytes: usize) -> usize {
     let fitting = |slot_bytes: usize| {
-        (bytes / (size_of::<Tags>() + BUCKET_SLOTS * slot_bytes)).saturating_sub(REACH_MAX).max(1)
+        (bytes / (size_of::<Tags>() + BUCKET_SLOTS * slot_bytes))
+            .saturating_sub(REACH_MAX)
+            .clamp(1, BUCKETS_MAX)
     };
     // Fewer buckets have wider slots: the number for wide ones is right unless their width says otherwise.
     let wide = fitting(SLOT_FIXED_BYTES + 6);

@@ -161,7 +161,7 @@ impl Run {
         let damaged = |part, expected, found| Err(self.damaged(Damage { part, expected, found }));
         while let Some(entry) = reader.next()? {
             let page = page_number(position / layout::PAGE_ENTRIES as u64);
-            let group = page / GROUP_PAGES as u32;
+            let group = page_number(position / layout::GROUP_ENTRIES as u64);
             if let Some(before) = before.replace(entry.place())
                 && before >= entry.place()
             {
@@ -383,7 +383,6 @@ impl RunBytes for Vec<u8> {
 }
 
 /// The upper half of a place.
-#[expect(clippy::cast_possible_truncation, reason = "the upper half")]
 #[inline]
 const fn upper(place: u128) -> u64 {
     (place >> 64) as u64
