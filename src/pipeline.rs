@@ -64,9 +64,6 @@ pub enum RunError {
     /// What was decided cannot be added up, written or committed.
     #[error(transparent)]
     Aggregate(#[from] AggregateError),
-    /// The identities counted before cannot be read.
-    #[error(transparent)]
-    Dedup(#[from] ingest::dedup::RunError),
     /// The system gives no thread.
     #[error("cannot start a thread: {0}; raise the limit on processes, or use fewer threads")]
     NoThread(#[source] std::io::Error),
@@ -253,11 +250,15 @@ fn decide(
         while let Some(batch) = waiting.remove(&next) {
             next += 1;
             // The tables ended early, and say why.
-            let Ok(mut into) = used.recv() else { return Ok(end(decider, received)) };
-            decider.decide(batch, &mut into)?;
-            progress.events.store(received, Ordering::Relaxed);
-            if decided.send(into).is_err() {
-                return Ok(end(decider, received));
+            let Ok(mut into) = used.recv() else { return Ok(deciding.end()) };
+            deciding.decide(batch, &mut into, progress)?;
+            if decided.send(Decided::Batch(into)).is_err() {
+                return Ok(deciding.end());
+            }
+            if let Some(cut) = deciding.cut_if_due()?
+                && decided.send(Decided::Cut(cut)).is_err()
+            {
+                return Ok(deciding.end());
             }
         }
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ingest::dedup::{Admit, Dedup, Entry, RunError};
+use ingest::dedup::{Admit, Dedup, Entry, Month, RunError};
 use ingest::event_batch::{EventBatch, NO_VALUE, NewTexts, UNKNOWN_ACCOUNT};
 use ingest::interner::{Interned, Interner};
 use ingest::keyed_hash::HashKey;
@@ -45,7 +45,6 @@ pub struct Decider {
     /// Per decoder, what its numbers mean.
     decoders: Vec<Numbers>,
     verdicts: Vec<Admit>,
-    admitted: Vec<Entry>,
     rounds: TouchRounds,
     /// Events before this time are refused, in microseconds since 1970.
     accepts_from: i64,
@@ -170,7 +169,7 @@ impl Decider {
         let dimensions = catalog.dimensions().len();
         let numbers = || Numbers { dimensions: vec![Vec::new(); dimensions], ..Numbers::default() };
         Self {
-            dedup: Dedup::new(key, usize::MAX),
+            dedup: Dedup::new(key, IDENTITY_BYTES_MAX),
             totals: RunningTotals::new(catalog),
             control: ControlTotals::default(),
             admitted: Vec::new(),
@@ -180,7 +179,6 @@ impl Decider {
             values: DimensionValues::new(dimensions, key.text_seed()),
             decoders: std::iter::repeat_with(numbers).take(decoders).collect(),
             verdicts: Vec::new(),
-            admitted: Vec::new(),
             rounds: TouchRounds::default(),
             accepts_from: i64::MIN,
         }
@@ -315,16 +313,12 @@ impl Decider {
     /// Decides the events of a batch. `decided` is empty, and its buffers are used.
     ///
     /// # Errors
-    /// A run of identities is damaged or cannot be read. Then nothing of the batch is counted.
+    /// [`RunError`] when it cannot be told which identities were counted: nothing more can be decided.
     pub fn decide(&mut self, batch: EventBatch, decided: &mut DecidedBatch) -> Result<(), RunError> {
         decided.batch = batch;
         self.translate(decided);
-        let batch = &decided.batch;
-        let events = &batch.events;
-        let (verdicts, admitted) = (&mut self.verdicts, &mut self.admitted);
-        verdicts.clear();
-        admitted.clear();
-        self.dedup.admit_all(&events.identity, &events.content, &events.time, verdicts, admitted)?;
+        self.admit(&decided.batch)?;
+        let events = decided.batch.len();
         let mut event = 0;
         while event < events {
             let end = (event + TOUCH_AHEAD).min(events);
@@ -343,6 +337,27 @@ impl Decider {
             self.control.count(source, event_type, attributes.time, Outcome::Rejected);
             self.control.note_rejected(reject.reason);
         }
+        Ok(())
+    }
+
+    /// Asks for every event whether it was counted before; of those that are too old nobody knows.
+    fn admit(&mut self, batch: &EventBatch) -> Result<(), RunError> {
+        let Self { dedup, verdicts, admitted, accepts_from, .. } = self;
+        let events = &batch.events;
+        verdicts.clear();
+        if events.time.iter().all(|time| time >= accepts_from) {
+            return dedup.admit_all(&events.identity, &events.content, &events.time, verdicts, admitted);
+        }
+        let accepted = || events.time.iter().map(|time| time >= accepts_from);
+        let identities: Vec<u128> = filtered(&events.identity, accepted());
+        let contents: Vec<u64> = filtered(&events.content, accepted());
+        let times: Vec<i64> = filtered(&events.time, accepted());
+        let mut asked = Vec::new();
+        dedup.admit_all(&identities, &contents, &times, &mut asked, admitted)?;
+        let mut asked = asked.into_iter();
+        verdicts.extend(accepted().map(|is_accepted| {
+            if is_accepted { asked.next().unwrap_or(Admit::Duplicate) } else { Admit::Duplicate }
+        }));
         Ok(())
     }
 

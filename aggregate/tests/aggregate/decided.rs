@@ -136,22 +136,39 @@ impl Deciding {
     pub(crate) fn new(catalog: &Arc<Catalog>, decoders: usize) -> Self {
         Self::from(catalog, Decider::new(Arc::clone(catalog), &KEY, decoders))
     }
-    let key = HashKey::fixed(11);
-    let mut decoder = Decoder::new(0, Arc::clone(&plan), Arc::new(accounts), key);
-    let mut decider = Decider::new(Arc::clone(catalog), &key, 1);
-    let mut texts: Vec<Vec<String>> = vec![Vec::new(); plan.dimensions().len()];
-    let mut decided = Decided::default();
-    let mut columns = DecidedBatch::default();
-    let mut batch = EventBatch::new(plan.dimensions().len());
-    while let Some(records) = reader.next(&mut batch).unwrap() {
-        decoder.decode(&mut batch, &records);
-        decider.decide(batch, &mut columns).unwrap();
-        for (texts, new) in texts.iter_mut().zip(&columns.new_texts.dimensions) {
-            texts.extend(new.iter().map(ToString::to_string));
+
+    /// Goes on with a decider.
+    pub(crate) fn from(catalog: &Arc<Catalog>, decider: Decider) -> Self {
+        let texts = decider.texts().dimensions;
+        let texts = texts.iter().map(|texts| texts.iter().map(ToString::to_string).collect()).collect();
+        Self { catalog: Arc::clone(catalog), decider, decided: Decided::default(), texts }
+    }
+
+    /// Decides lines of events, which a new decoder reads.
+    pub(crate) fn feed(&mut self, decoder: usize, lines: &[String]) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), lines.join("\n")).unwrap();
+        let plan = Arc::new(MeteringPlan::new(self.catalog.meters()));
+        let input = Input::file(file.path().to_owned(), None);
+        let mut reader =
+            Reader::new(vec![(input, None)], Vec::new(), Arc::clone(&plan), Arc::new(AtomicU64::new(0)));
+        let mut accounts = Interner::new(3);
+        for account in self.catalog.accounts() {
+            accounts.intern(account.as_str().as_bytes());
+        }
+        let mut decoder = Decoder::new(decoder, Arc::clone(&plan), Arc::new(accounts), KEY);
+        let mut columns = DecidedBatch::default();
+        let mut batch = EventBatch::new(plan.dimensions().len());
+        while let Some(records) = reader.next(&mut batch).unwrap() {
+            decoder.decode(&mut batch, &records);
+            self.decider.decide(batch, &mut columns).unwrap();
+            for (texts, new) in self.texts.iter_mut().zip(&columns.new_texts.dimensions) {
+                texts.extend(new.iter().map(ToString::to_string));
+            }
+            self.decided.add(&columns, &self.texts);
+            batch = columns.recycle();
         }
     }
-    decided.identities = usize::try_from(decider.identities()).unwrap();
-    (decided, decider.finish().0)
 }
 
 impl Decided {

@@ -42,6 +42,7 @@ fn read(table: SnapshotTable, batch: &RecordBatch, rows: &mut Vec<Row>) {
         SnapshotTable::Accruals => (Some("accrual_key"), Some("net_amount_exact")),
         SnapshotTable::Quarantine => (Some("event_id"), None),
         SnapshotTable::ControlTotals => (Some("source"), None),
+        SnapshotTable::Settled => (Some("quarantine_id"), None),
         SnapshotTable::Epochs => (None, None),
     };
     let key = key.map(|key| batch.column_by_name(key).unwrap().as_string::<i32>());
@@ -73,6 +74,11 @@ pub(crate) fn expected(table: SnapshotTable, epochs: &[CommittedEpoch]) -> Vec<R
             SnapshotTable::ControlTotals => rows.extend(epoch.document.control_totals.iter().map(|total| {
                 (if has_epoch { number } else { 0 }, total.source.clone().unwrap_or_default(), 0)
             })),
+            SnapshotTable::Settled => {
+                rows.extend(
+                    epoch.document.settled.iter().map(|record| (number, record.quarantine_id.clone(), 0)),
+                );
+            }
             SnapshotTable::Epochs => rows.push((number, String::new(), 0)),
         }
     }

@@ -67,7 +67,7 @@ pub(crate) fn epoch(disk: &dyn Disk, number: u64, content: &Content) -> Committe
         }
         document.contents.push(described);
     }
-    CommittedEpoch { document, hash: ContentHash::new([7; 32]), inline }
+    CommittedEpoch { document, hash: ContentHash([7; 32]), inline }
 }
 
 /// Where a bulk epoch's rated usage is.
@@ -81,7 +81,7 @@ pub(crate) fn epochs(disk: &dyn Disk, contents: &[Content]) -> Vec<CommittedEpoc
 }
 
 fn described(kind: ContentKind, rows: u64, bytes: &Bytes) -> EpochContent {
-    EpochContent { kind, rows, bytes: bytes.len() as u64, hash: ContentHash::new([0; 32]), file: None }
+    EpochContent { kind, rows, bytes: bytes.len() as u64, hash: ContentHash([0; 32]), file: None }
 }
 
 /// The columns of a kind of content, ending in its epoch.

@@ -13,7 +13,7 @@ use super::month::Month;
 use crate::keyed_hash::{HashKey, fold};
 
 /// Bytes of an entry in a run.
-pub(super) const ENTRY_BYTES: usize = 24;
+pub const ENTRY_BYTES: usize = 24;
 
 /// An identity that is counted, with its content and month. Ordered by place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +58,8 @@ impl Entry {
 
     /// Its bytes in a run.
     #[inline]
-    pub(super) fn to_bytes(self) -> [u8; ENTRY_BYTES] {
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         let words = [self.high, self.low, self.word.0];
         for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
@@ -69,7 +70,8 @@ impl Entry {
 
     /// The entry of such bytes.
     #[inline]
-    pub(super) const fn from_bytes(bytes: &[u8; ENTRY_BYTES]) -> Self {
+    #[must_use]
+    pub const fn from_bytes(bytes: &[u8; ENTRY_BYTES]) -> Self {
         let [high, low, word] = match bytes.as_chunks::<8>().0 {
             [high, low, word] => {
                 [u64::from_le_bytes(*high), u64::from_le_bytes(*low), u64::from_le_bytes(*word)]

@@ -32,7 +32,7 @@ mod sort;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, Placement};
+pub use entry::{ENTRY_BYTES, Entry, Placement};
 pub use error::{RunError, RunName, RunPart};
 pub use merge::{merge, plan_merge};
 pub use month::Month;
@@ -86,6 +86,11 @@ impl Dedup {
             batch: Vec::new(),
             probe: Probe::default(),
         }
+    }
+
+    /// Empties the hot part, and lets it take up this many bytes from here on.
+    pub fn reset_hot(&mut self, hot_bytes_max: usize) {
+        self.hot = Hot::new(hot_bytes_max);
     }
 
     /// Makes room in the hot part for this many identities in all, within its bound, so that they come in

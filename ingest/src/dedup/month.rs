@@ -33,6 +33,13 @@ impl Month {
         Self::since_1970(u16::try_from(months).unwrap_or(u16::MAX))
     }
 
+    /// Its first instant, in microseconds since 1970.
+    #[must_use]
+    pub fn start(self) -> i64 {
+        let (year, month) = (1970 + i32::from(self.0 / 12), u8::try_from(self.0 % 12 + 1).unwrap_or(1));
+        i64::from(Date::from_ymd(year, month, 1).map_or(0, Date::days)) * DAY_MICROS
+    }
+
     /// Months since January 1970.
     #[must_use]
     pub const fn number(self) -> u16 {
@@ -78,6 +85,9 @@ mod tests {
             (i64::MAX, 2047),
         ] {
             assert_eq!(Month::of(micros).number(), month, "{micros}");
+            let start = Month::since_1970(month).start();
+            assert_eq!(Month::of(start), Month::of(micros));
+            assert!(start == 0 || Month::of(start - 1) < Month::of(start));
             assert_eq!(MonthOfDay::default().of(micros).number(), month, "{micros}");
         }
     }
