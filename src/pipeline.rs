@@ -53,6 +53,9 @@ const ESTIMATE_AFTER_BATCHES: u64 = 256;
 /// Contract lines, meters and periods in a part of the accruals table.
 const ACCRUAL_PART_GROUPS: usize = 1 << 16;
 
+/// The epoch that a run is.
+const EPOCH: u64 = 1;
+
 /// What a run is asked to do.
 #[derive(Debug)]
 pub struct RunPlan {
@@ -356,7 +359,7 @@ fn write_accruals(
                 return Ok::<_, AggregateError>(written);
             }
             let from = part * ACCRUAL_PART_GROUPS;
-            let mut table = AccrualTable::begin(output, part, buffers)?;
+            let mut table = AccrualTable::begin(output, part, EPOCH, buffers)?;
             accrual_plan.accrue(totals, from..groups.min(from + ACCRUAL_PART_GROUPS), |groups| {
                 progress.groups.fetch_add(groups.len() as u64, Ordering::Relaxed);
                 table.append(&plan.catalog, groups)
@@ -381,7 +384,7 @@ fn write_accruals(
         sum.append(totals);
     }
     if plan.accrual_events {
-        let mut events = AccrualEvents::create(output)?;
+        let mut events = AccrualEvents::create(output, EPOCH)?;
         accrual_plan.accrue(totals, 0..groups, |groups| events.append(&plan.catalog, groups))?;
         events.finish()?;
     }
