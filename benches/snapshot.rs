@@ -55,7 +55,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         bencher.iter_batched(
             || Output::create(&workload.scratch()).unwrap(),
             |output| {
-                let mut table = AccrualTable::begin(&output, 0, AccrualBuffers::new().unwrap()).unwrap();
+                let mut table = AccrualTable::begin(&output, 0, 1, AccrualBuffers::new().unwrap()).unwrap();
                 plan.accrue(&totals, 0..plan.len(), |groups| table.append(catalog, groups)).unwrap();
                 assert_eq!(table.finish().unwrap().0.rows, rows);
             },

@@ -100,12 +100,13 @@ impl Charges {
                 next = revise(day);
             }
         }
-        let number = round.number.checked_add(1).unwrap_or_else(|| {
+        // No charge may carry the number of a round to come.
+        if round.number == u32::MAX {
             for charge in all.iter_mut() {
                 charge.round = 0;
             }
-            1
-        });
+        }
+        let number = round.number.wrapping_add(1).max(1);
         let first_day = days.len();
         *round = AccrualRound { number, first_day, ..AccrualRound::first() };
     }

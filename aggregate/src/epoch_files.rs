@@ -40,6 +40,12 @@ impl EpochFiles {
         Self::new(&disk, 0, 1)
     }
 
+    /// Contents of an epoch of a test, by its number.
+    #[cfg(test)]
+    pub(crate) fn numbered_in_memory(epoch: u64) -> Self {
+        Self { epoch, ..Self::in_memory() }
+    }
+
     /// Number of the epoch.
     #[must_use]
     pub const fn epoch(&self) -> u64 {

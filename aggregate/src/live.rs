@@ -114,6 +114,22 @@ impl LiveWriter {
         self.partition.maintain(limits)
     }
 
+    /// Writes a checkpoint; see [`Partition::checkpoint`].
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn checkpoint(&mut self) -> Result<(), AggregateError> {
+        self.partition.checkpoint()
+    }
+
+    /// Lets the tables follow; see [`Partition::snapshot`].
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn snapshot(&mut self, limits: SnapshotLimits) -> Result<u64, AggregateError> {
+        self.partition.snapshot(limits)
+    }
+
     /// Ends writing.
     #[must_use]
     pub fn into_partition(self) -> Partition {

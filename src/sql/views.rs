@@ -11,7 +11,7 @@ pub struct View {
 }
 
 /// All views: the tables of a run first, then what an analyst asks first.
-pub const VIEWS: [View; 11] = [
+pub const VIEWS: [View; 12] = [
     View {
         name: "rated_usage",
         shows: "one row per event and meter, with its exact amount",
@@ -21,7 +21,7 @@ pub const VIEWS: [View; 11] = [
     },
     View {
         name: "accruals",
-        shows: "one row per contract line, meter and day, ready to post",
+        shows: "one row per contract line, meter, day and revision, ready to post; deltas add up",
         sql: "SELECT * REPLACE (uuid_text(accrual_id) AS accrual_id) FROM files.accruals",
     },
     View {
@@ -35,19 +35,28 @@ pub const VIEWS: [View; 11] = [
         sql: "SELECT * FROM files.control_totals",
     },
     View {
+        name: "accruals_current",
+        shows: "the latest revision of each accrual: what stands now",
+        // Revisions have no gaps: each but the last has one that is greater by 1.
+        sql: "SELECT * FROM accruals
+              LEFT ANTI JOIN (SELECT accrual_key AS later_key, revision - 1 AS replaced
+                              FROM files.accruals WHERE revision > 1)
+              ON accrual_key = later_key AND revision = replaced",
+    },
+    View {
         name: "revenue",
         shows: "quantity and amount by month, legal entity, currency and meter",
         sql: "SELECT service_accounting_period AS month, legal_entity_id, currency, meter_id,
-                     sum(event_count) AS events, sum(metered_quantity) AS quantity,
-                     sum(net_amount_exact) AS amount_exact, sum(delta_amount) AS amount_to_post
+                     sum(delta_event_count) AS events, sum(delta_metered_quantity) AS quantity,
+                     sum(delta_amount_exact) AS amount_exact, sum(delta_amount) AS amount_to_post
               FROM files.accruals
               GROUP BY service_accounting_period, legal_entity_id, currency, meter_id",
     },
     View {
         name: "daily_revenue",
         shows: "amounts by day, legal entity and currency",
-        sql: "SELECT service_day, legal_entity_id, currency, sum(event_count) AS events,
-                     sum(net_amount_exact) AS amount_exact, sum(delta_amount) AS amount_to_post
+        sql: "SELECT service_day, legal_entity_id, currency, sum(delta_event_count) AS events,
+                     sum(delta_amount_exact) AS amount_exact, sum(delta_amount) AS amount_to_post
               FROM files.accruals
               GROUP BY service_day, legal_entity_id, currency",
     },
@@ -67,7 +76,7 @@ pub const VIEWS: [View; 11] = [
                      sum(part.qty) AS quantity, sum(part.amount) AS amount_exact
               FROM (SELECT price_book_id, price_book_version, meter_id, price_model, currency,
                            unnest(tier_breakdown) AS part
-                    FROM files.accruals)
+                    FROM accruals_current)
               GROUP BY price_book_id, price_book_version, meter_id, price_model, currency,
                        part.tier, part.lo, part.hi, part.unit_price",
     },
@@ -98,7 +107,7 @@ pub const VIEWS: [View; 11] = [
                     FROM files.rated_usage
                     UNION ALL
                     SELECT contract_line_id, meter_id, currency, arrow_cast(0, 'Decimal128(38, 18)'),
-                           net_amount_exact
+                           delta_amount_exact
                     FROM files.accruals)
               GROUP BY contract_line_id, meter_id, currency",
     },

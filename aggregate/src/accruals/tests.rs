@@ -5,7 +5,9 @@ use std::sync::Arc;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use rating::catalog::{Catalog, Documents, Located, Origin, compile};
+use schemas::ROUNDED_AMOUNT_SCALE;
 use schemas::accrual::Accrual;
+use schemas::decimal::Decimal;
 use schemas::quantity::Quantity;
 use schemas::timestamp::Timestamp;
 use serde::de::DeserializeOwned;
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::AccrualPlan;
 use crate::accrual_record::{GroupRecord, RecordBuffers};
+use crate::accrual_round::Revisions;
 use crate::accrual_table::{AccrualBuffers, AccrualTable};
 use crate::dimension_values::DimensionValues;
 use crate::epoch_files::EpochFiles;
@@ -72,8 +75,7 @@ fn always(mut rate: Value) -> Value {
     json!([{ "version": 1, "rates": [rate] }])
 }
 
-fn totals(catalog: &Arc<Catalog>, events: &[Event]) -> RunningTotals {
-    let mut totals = RunningTotals::new(Arc::clone(catalog));
+fn count(totals: &mut RunningTotals, events: &[Event]) {
     for event in events {
         let usage = MeteredUsage {
             account: event.account,
@@ -85,25 +87,33 @@ fn totals(catalog: &Arc<Catalog>, events: &[Event]) -> RunningTotals {
         };
         totals.rate(&usage, &DimensionValues::new(0, 1)).unwrap();
     }
+}
+
+fn totals(catalog: &Arc<Catalog>, events: &[Event]) -> RunningTotals {
+    let mut totals = RunningTotals::new(Arc::clone(catalog));
+    count(&mut totals, events);
     totals
 }
 
-fn accruals(catalog: &Arc<Catalog>, events: &[Event]) -> Vec<Accrual> {
-    let totals = totals(catalog, events);
-    let plan = AccrualPlan::new(&totals);
+/// The accruals of a round, and their revisions.
+fn accrue(totals: &RunningTotals, epoch: u64) -> (Vec<Accrual>, Revisions) {
+    let plan = AccrualPlan::new(totals);
     let (mut made, mut buffers) = (Vec::new(), RecordBuffers::default());
-    let taken = plan.accrue(&totals, 0..plan.len(), |groups| {
+    let taken = plan.accrue(totals, 0..plan.len(), |groups| {
         for group in groups {
-            let shared = GroupRecord::new(catalog, group, &mut buffers)?;
+            let shared = GroupRecord::new(&totals.catalog, group, &mut buffers)?;
             for day in group.days() {
                 let record = shared.day(day, &mut buffers)?;
-                made.push(shared.accrual(day, &record, &buffers, 1).unwrap());
+                made.push(shared.accrual(day, &record, &buffers, epoch).unwrap());
             }
         }
         Ok::<(), rating::Overflow>(())
     });
-    taken.unwrap();
-    made
+    (made, taken.unwrap())
+}
+
+fn accruals(catalog: &Arc<Catalog>, events: &[Event]) -> Vec<Accrual> {
+    accrue(&totals(catalog, events), 1).0
 }
 
 /// Metered, billable and allowance quantity of every day.
@@ -342,17 +352,22 @@ proptest! {
 #[test]
 fn the_table_says_what_the_events_say() {
     use arrow::array::{Array, AsArray};
-    use arrow::datatypes::{Decimal128Type, TimestampMicrosecondType};
+    use arrow::datatypes::{Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
     let rate =
         json!({ "model": "volume", "free_quantity": "1", "tiers": [{ "up_to": null, "unit_price": "2" }] });
     let catalog = catalog("Europe/Berlin", "sum", always(in_kilobytes(rate)));
     let events = [event(0, "2026-10-01T08:00:00Z", 2500), event(0, "2026-11-02T08:00:00Z", 800)];
-    let expected = accruals(&catalog, &events);
+    let mut totals = totals(&catalog, &events);
+    let (first, revisions) = accrue(&totals, 1);
+    assert_eq!(quantities(&first), [["2500", "3", "1"], ["800", "1", "1"]]);
+    totals.accrued(&revisions);
+    // A late event, and one on a day that has none.
+    count(&mut totals, &[event(0, "2026-10-01T07:00:00Z", 1600), event(0, "2026-10-02T08:00:00Z", 100)]);
+    let (expected, _) = accrue(&totals, 2);
 
-    let files = EpochFiles::in_memory();
+    let files = EpochFiles::numbered_in_memory(2);
     let mut table = AccrualTable::begin(&files, 0, AccrualBuffers::new().unwrap()).unwrap();
-    let totals = totals(&catalog, &events);
     let plan = AccrualPlan::new(&totals);
     plan.accrue(&totals, 0..plan.len(), |groups| table.append(&catalog, groups)).unwrap();
     let file = bytes::Bytes::from(table.finish().unwrap().0.inline);
@@ -367,9 +382,24 @@ fn the_table_says_what_the_events_say() {
     let quantity = |name: &str, row: usize| {
         Quantity::from_units(column(name).as_primitive::<Decimal128Type>().value(row))
     };
+    let units = |name: &str, row: usize| column(name).as_primitive::<Decimal128Type>().value(row);
+    let long = |name: &str, row: usize| column(name).as_primitive::<Int64Type>().value(row);
+    let posted = |amount: Decimal| amount.to_scaled(ROUNDED_AMOUNT_SCALE).unwrap();
     assert_eq!(rows.num_rows(), expected.len());
     for (row, accrual) in expected.iter().enumerate() {
         assert_eq!(text("accrual_key", row), accrual.accrual_key);
+        let revision = column("revision").as_primitive::<Int32Type>().value(row);
+        assert_eq!(u32::try_from(revision).unwrap(), accrual.revision);
+        assert_eq!(text("entry_kind", row), accrual.entry_kind.name());
+        assert_eq!(units("net_amount", row), posted(accrual.net_amount));
+        assert_eq!(units("previous_net_amount", row), posted(accrual.previous_net_amount));
+        assert_eq!(units("delta_amount", row), posted(accrual.delta_amount));
+        assert_eq!(units("net_amount_exact", row), accrual.net_amount_exact.units());
+        assert_eq!(units("delta_amount_exact", row), accrual.delta_amount_exact.units());
+        assert_eq!(quantity("delta_metered_quantity", row), accrual.delta_metered_quantity);
+        assert_eq!(u64::try_from(long("event_count", row)).unwrap(), accrual.event_count);
+        assert_eq!(long("delta_event_count", row), accrual.delta_event_count);
+        assert_eq!((long("epoch", row), accrual.epoch), (2, 2));
         assert_eq!(column("retroactive_tiers").as_boolean().value(row), accrual.retroactive_tiers);
         assert_eq!(text("price_basis_time", row), accrual.price_basis_time.name());
         assert_eq!(instant("billing_period_start", row), accrual.billing_period_start);
@@ -393,5 +423,8 @@ fn the_table_says_what_the_events_say() {
             assert_eq!(of("amount"), Some(tier.amount.units()));
         }
     }
-    assert_eq!(quantities(&expected), [["2500", "3", "1"], ["800", "1", "1"]]);
+    let revisions: Vec<_> =
+        expected.iter().map(|accrual| (accrual.revision, accrual.delta_event_count)).collect();
+    assert_eq!(revisions, [(2, 1), (1, 1)]);
+    assert_eq!(quantities(&expected), [["4100", "5", "1"], ["100", "0", "0"]]);
 }

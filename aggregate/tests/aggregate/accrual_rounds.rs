@@ -17,12 +17,13 @@ use schemas::accrual::{Accrual, EntryKind};
 use schemas::decimal::Decimal;
 use schemas::money::Amount;
 use schemas::quantity::Quantity;
+use serde_json::json;
 
-use crate::decided::DecidingRounds;
+use crate::decided::{DecidingRounds, catalog};
 use crate::from_scratch::Event;
 use crate::random::Random;
 use crate::random_catalog::random_catalog;
-use crate::running_totals::{cases, event, line_of};
+use crate::running_totals::{AGGREGATIONS, cases, event, line_of, too_large_to_price};
 
 /// The accruals of a plan.
 fn records(totals: &RunningTotals, catalog: &Arc<Catalog>, epoch: u64) -> Vec<Accrual> {
@@ -237,4 +238,50 @@ proptest! {
         let ids: BTreeSet<_> = first.iter().map(|accrual| &accrual.accrual_id).collect();
         prop_assert_eq!(ids.len(), first.len(), "every revision has an id of its own");
     }
+}
+
+#[test]
+fn accr_1_usage_that_could_not_be_priced_has_no_revision() {
+    for aggregation in AGGREGATIONS {
+        let (catalog, mut lines) = too_large_to_price(aggregation);
+        // One that has a price, on the day of one that has none.
+        let priced = lines[0].replace("99999999999999999999", "3").replace(r#""id":"0""#, r#""id":"10""#);
+        assert_ne!(priced, lines[0]);
+        lines.insert(1, priced);
+        let rounds: Vec<&[String]> = lines.chunks(1).collect();
+        run_rounds(&catalog, &rounds, 1);
+    }
+}
+
+#[test]
+fn rate_2_the_last_segment_speaks_for_a_day_in_any_order() {
+    let rate = |bound: &str| {
+        json!([{ "meter": "m", "model": "graduated", "group_by": ["region"], "tiers": [
+            { "up_to": bound, "unit_price": "1" }, { "up_to": null, "unit_price": "2" }
+        ] }])
+    };
+    let catalog = catalog(&json!({
+        "legal_entities": [{ "id": "entity" }],
+        "meters": [{ "id": "m", "event_type": "used", "aggregation": "sum", "value": "$.v", "decimals": 0,
+            "dimensions": { "region": "$.region" } }],
+        "price_books": [{ "id": "book", "currencies": ["USD"], "versions": [
+            { "version": 1, "rates": rate("10") },
+            { "version": 2, "effective_from": "2026-10-15T12:00:00Z", "rates": rate("20") },
+        ] }],
+        "contracts": [{ "id": "c", "accounts": ["a"], "legal_entity": "entity", "currency": "USD",
+            "lines": [{ "id": "l", "price_book": "book" }] }],
+    }))
+    .unwrap();
+    let line = |(region, hour): (&str, u32)| {
+        json!({
+            "specversion": "1.0", "id": region, "source": "s", "type": "used", "subject": "a",
+            "time": format!("2026-10-15T{hour}:00:00Z"), "data": { "v": 7, "region": region },
+        })
+        .to_string()
+    };
+    let mut lines = [("eu", 13), ("us", 10)].map(line);
+    let made = at_once(&catalog, &lines);
+    assert_eq!(made.values().map(|accrual| accrual.price_book_version).collect::<Vec<_>>(), [2]);
+    lines.reverse();
+    assert_eq!(at_once(&catalog, &lines), made);
 }

@@ -7,6 +7,7 @@ mod catalog_changes;
 mod decided;
 mod from_scratch;
 mod hostile;
+mod partition;
 mod quarantine;
 #[path = "../../../ingest/tests/ingest/random.rs"]
 mod random;

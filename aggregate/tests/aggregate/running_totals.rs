@@ -1,6 +1,9 @@
 //! Running totals against recomputation from scratch, in any order of arrival.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
+use rating::catalog::Catalog;
 use serde_json::{Value, json};
 
 use crate::decided::{accruals, catalog, decide};
@@ -111,31 +114,39 @@ proptest! {
     }
 }
 
+/// A catalog and events, the first and the seventh of which are too large to be priced.
+pub(crate) fn too_large_to_price(aggregation: &str) -> (Arc<Catalog>, Vec<String>) {
+    let catalog = catalog(&json!({
+        "legal_entities": [{ "id": "entity" }],
+        "meters": [{ "id": "m", "event_type": "used", "aggregation": aggregation, "value": "$.v", "decimals": 0 }],
+        "price_books": [{ "id": "book", "currencies": ["USD"], "versions": [
+            { "version": 1, "rates": [{ "meter": "m", "model": "per_unit", "unit_price": "100000" }] },
+            { "version": 2, "effective_from": "2026-10-15", "rates": [{ "meter": "m", "model": "per_unit", "unit_price": "2" }] },
+        ] }],
+        "contracts": [{ "id": "c", "accounts": ["a"], "legal_entity": "entity", "currency": "USD",
+            "lines": [{ "id": "l", "price_book": "book" }] }],
+    }))
+    .unwrap();
+    let days = [10, 5, 7, 20, 6, 8, 12, 18, 25, 19];
+    let line = |(position, day): (usize, &usize)| {
+        let value =
+            if matches!(position, 0 | 6) { "99999999999999999999".to_owned() } else { day.to_string() };
+        json!({
+            "specversion": "1.0", "id": position.to_string(), "source": "s", "type": "used", "subject": "a",
+            "time": format!("2026-10-{day:02}T10:00:00Z"), "data": { "v": value },
+        })
+        .to_string()
+    };
+    let lines = days.iter().enumerate().map(line).collect();
+    (catalog, lines)
+}
+
+pub(crate) const AGGREGATIONS: [&str; 5] = ["latest", "max", "min", "sum", "unique"];
+
 #[test]
 fn accr_1_usage_that_could_not_be_priced_leaves_no_trace() {
-    for aggregation in ["latest", "max", "min", "sum", "unique"] {
-        let catalog = catalog(&json!({
-            "legal_entities": [{ "id": "entity" }],
-            "meters": [{ "id": "m", "event_type": "used", "aggregation": aggregation, "value": "$.v", "decimals": 0 }],
-            "price_books": [{ "id": "book", "currencies": ["USD"], "versions": [
-                { "version": 1, "rates": [{ "meter": "m", "model": "per_unit", "unit_price": "100000" }] },
-                { "version": 2, "effective_from": "2026-10-15", "rates": [{ "meter": "m", "model": "per_unit", "unit_price": "2" }] },
-            ] }],
-            "contracts": [{ "id": "c", "accounts": ["a"], "legal_entity": "entity", "currency": "USD",
-                "lines": [{ "id": "l", "price_book": "book" }] }],
-        }))
-        .unwrap();
-        let days = [10, 5, 7, 20, 6, 8, 12, 18, 25, 19];
-        let line = |(position, day): (usize, &usize)| {
-            let value =
-                if matches!(position, 0 | 6) { "99999999999999999999".to_owned() } else { day.to_string() };
-            json!({
-                "specversion": "1.0", "id": position.to_string(), "source": "s", "type": "used", "subject": "a",
-                "time": format!("2026-10-{day:02}T10:00:00Z"), "data": { "v": value },
-            })
-            .to_string()
-        };
-        let lines: Vec<String> = days.iter().enumerate().map(line).collect();
+    for aggregation in AGGREGATIONS {
+        let (catalog, lines) = too_large_to_price(aggregation);
         for count in 1..=lines.len() {
             let (decided, totals) = decide(&catalog, &lines[..count]);
             let accrued: i128 =
