@@ -221,9 +221,12 @@ fn is_leftover(name: &str) -> bool {
 }
 
 fn make(disk: &dyn Disk) -> io::Result<()> {
-    let key = HashKey::random().to_bytes();
-    let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-    disk::replace(disk, KEY_FILE, format!("{digits}\n").as_bytes())?;
+    // A key that is there was put there to be used: two directories with one key name identities alike.
+    if !disk.list("")?.iter().any(|name| name == KEY_FILE) {
+        let key = HashKey::random().to_bytes();
+        let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        disk::replace(disk, KEY_FILE, format!("{digits}\n").as_bytes())?;
+    }
     let id = uuid_of(*HashKey::random().to_bytes().first_chunk().unwrap_or(&[0; 16]));
     let description = Description {
         program: PROGRAM.to_owned(),

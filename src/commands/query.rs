@@ -12,7 +12,7 @@ use crate::sql::prompt::Prompt;
 /// Answers a query, those of standard input, or those typed at a prompt.
 ///
 /// # Errors
-/// [`crate::sql::NoResults`], and what DataFusion says of a query.
+/// What cannot be read, and what DataFusion says of a query.
 pub fn query(arguments: &QueryArguments) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
     let session = runtime.block_on(Session::open(&arguments.data))?;

@@ -81,7 +81,8 @@ pub(super) fn perform(arguments: &RunArguments) -> Result<RunReport> {
 fn tell(recovered: &Recovered) -> Result<()> {
     let mut to = stderr().lock();
     for skipped in &recovered.skipped {
-        let path = printable(&skipped.path.display().to_string());
+        let path = skipped.path.display().to_string();
+        let path = printable(&path);
         writeln!(to, "warning: {path}: the checkpoint was not used: {}; an older one was", skipped.what)?;
     }
     if recovered.cut_bytes > 0 {

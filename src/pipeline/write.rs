@@ -65,7 +65,6 @@ pub(super) fn end_epoch(tables: &mut EpochTables, cut: EpochCut) -> Result<Epoch
         quarantine: written.quarantine,
         accruals: None,
         settled: Vec::new(),
-        forgets_before: None,
         contents: written.contents,
     })
 }

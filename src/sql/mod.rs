@@ -1,41 +1,38 @@
-//! SQL over the results of a run, by DataFusion.
+//! SQL over a data directory, by DataFusion.
 //!
-//! The tables of a run are in the schema `files`; what people query are views over them, see [`views`].
+//! A query sees every committed row once, whether it is in a table or only in the ledger yet, all at one epoch. The
+//! tables are in the schema `files`; what people query are views over them, see [`views`].
 //! Amounts never wrap: `checked_sum` takes the place of a sum that would. Numbers in a query are exact
-//! decimals, not floats. Nothing a query says changes the results.
+//! decimals, not floats. Nothing a query says changes the data.
 
 mod answer;
 mod checked_sum;
 pub mod prompt;
 mod record_text;
+mod tables;
 mod uuid_text;
 pub mod views;
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
+use aggregate::data_directory::DataDirectory;
+use aggregate::disk::{DirectoryDisk, Disk};
+use aggregate::error::AggregateError;
+use aggregate::snapshot;
 use anyhow::Context;
-use datafusion::common::TableReference;
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{AggregateUDF, LogicalPlan, ScalarUDF};
-use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use schemas::printable::printable;
 
 use crate::command_line::RowFormat;
-use crate::report::REPORT_FILE;
 use views::VIEWS;
-
-/// The tables of a run.
-pub const TABLES: [&str; 4] = ["rated_usage", "accruals", "quarantine", "control_totals"];
-
-/// A directory that holds no results.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}: no results here: name the output directory of a run with --data")]
-pub struct NoResults(pub PathBuf);
 
 /// A directory as a URL, in which no character of its path is a pattern.
 fn directory_url(directory: &Path) -> anyhow::Result<ListingTableUrl> {
@@ -60,23 +57,27 @@ pub fn explain(error: &DataFusionError) -> String {
     lines.join("\n")
 }
 
-/// A connection to the results of a run.
+/// The partition of a data directory.
+const PARTITION: u32 = 0;
+
+/// A connection to a data directory.
 #[derive(Clone)]
 pub struct Session {
     context: SessionContext,
-    /// The directory of the results, as a URL.
-    results: ListingTableUrl,
+    /// The directory, as a URL.
+    data: ListingTableUrl,
+    epoch: u64,
 }
 
 impl Session {
-    /// Opens the results in a directory.
+    /// Opens a data directory, as it is at its newest epoch.
     ///
     /// # Errors
-    /// [`NoResults`], as a part of the error; what DataFusion says of a table it cannot read.
-    pub async fn open(results: &Path) -> anyhow::Result<Self> {
-        if !results.join(REPORT_FILE).is_file() {
-            return Err(NoResults(results.to_owned()).into());
-        }
+    /// [`AggregateError`] when the directory cannot be read; what DataFusion says of a table it cannot read.
+    pub async fn open(data: &Path) -> anyhow::Result<Self> {
+        let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::new(data));
+        let directory = DataDirectory::read(&disk).map_err(AggregateError::from)?;
+        let (epoch, views) = snapshot::views(&directory, PARTITION)?;
         let mut config = SessionConfig::new().with_information_schema(true);
         config.options_mut().sql_parser.parse_float_as_decimal = true;
         config.options_mut().execution.parquet.pushdown_filters = true;
@@ -84,19 +85,20 @@ impl Session {
         context.register_udaf(AggregateUDF::from(checked_sum::CheckedSum::new()));
         context.register_udf(ScalarUDF::from(uuid_text::UuidText::new()));
         context.register_udf(ScalarUDF::from(record_text::RecordText::new()));
-        let results = directory_url(results)?;
-        let session = Self { context, results };
+        let data = directory_url(data)?;
+        let session = Self { context, data, epoch };
         session.execute("CREATE SCHEMA files").await?;
-        for table in TABLES {
-            let directory = format!("{}{table}/", session.results);
-            let name = TableReference::partial("files", table);
-            let options = ParquetReadOptions::default();
-            session.context.register_parquet(name, directory, options).await?;
-        }
+        tables::register(&session.context, &session.data, views).await?;
         for view in &VIEWS {
             session.execute(&format!("CREATE VIEW {} AS {}", view.name, view.sql)).await?;
         }
         Ok(session)
+    }
+
+    /// The epoch that queries see.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     async fn execute(&self, sql: &str) -> Result<()> {
@@ -118,15 +120,15 @@ impl Session {
     /// Begins to answer a statement.
     async fn run(&self, statement: Statement) -> Result<SendableRecordBatchStream> {
         let plan = self.context.state().statement_to_plan(statement).await?;
-        let changes_results = match &plan {
+        let changes_data = match &plan {
             LogicalPlan::Dml(_) => true,
             LogicalPlan::Copy(copy) => {
-                ListingTableUrl::parse(&copy.output_url)?.as_str().starts_with(self.results.as_str())
+                ListingTableUrl::parse(&copy.output_url)?.as_str().starts_with(self.data.as_str())
             }
             _ => false,
         };
-        if changes_results {
-            let message = "results are never changed by a query; write rows elsewhere with COPY (SELECT ...) TO 'file.parquet'";
+        if changes_data {
+            let message = "data is never changed by a query; write rows elsewhere with COPY (SELECT ...) TO 'file.parquet'";
             return Err(DataFusionError::Plan(message.to_owned()));
         }
         self.context.execute_logical_plan(plan).await?.execute_stream().await

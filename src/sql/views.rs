@@ -11,7 +11,7 @@ pub struct View {
 }
 
 /// All views: the tables of a run first, then what an analyst asks first.
-pub const VIEWS: [View; 12] = [
+pub const VIEWS: [View; 15] = [
     View {
         name: "rated_usage",
         shows: "one row per event and meter, with its exact amount",
@@ -28,6 +28,22 @@ pub const VIEWS: [View; 12] = [
         name: "quarantine",
         shows: "every event that was refused, is a conflict, or has no price, with its bytes as text",
         sql: "SELECT * EXCLUDE (bytes), record_text(bytes) AS record FROM files.quarantine",
+    },
+    View {
+        name: "settled",
+        shows: "quarantined records that are settled, and how",
+        sql: "SELECT * FROM files.settled",
+    },
+    View {
+        name: "open_quarantine",
+        shows: "quarantined records that are not settled: what needs care",
+        sql: "SELECT * EXCLUDE (bytes), record_text(bytes) AS record FROM files.quarantine
+              WHERE quarantine_id NOT IN (SELECT quarantine_id FROM files.settled)",
+    },
+    View {
+        name: "epochs",
+        shows: "one row per commit: when, why, what it counted and rated",
+        sql: "SELECT * FROM files.epochs",
     },
     View {
         name: "control_totals",

@@ -95,7 +95,7 @@ pub trait Disk: Debug + Send + Sync {
 }
 
 /// A file that is being written. Writes go to its end; they are not buffered.
-pub trait DiskFile: Write + Debug + Send {
+pub trait DiskFile: Write + Debug + Send + Sync {
     /// Makes everything written durable.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ pub trait DiskBytes: Debug + Send + Sync {
 }
 
 /// A lock that is held; given back when it is dropped.
-pub trait DiskLock: Debug + Send {}
+pub trait DiskLock: Debug + Send + Sync {}
 
 /// Reads a whole file.
 ///

@@ -112,7 +112,7 @@ proptest! {
         let options = PartitionOptions { segment_bytes: 20_000, ..PartitionOptions::default() };
         let mut steady = LiveWriter::new(open(one.path(), &catalog, options).0, Vec::new()).unwrap();
         std::fs::copy(one.path().join("identity.key"), other.path().join("identity.key")).unwrap();
-        let mut from = 0;
+        let mut from = 0usize;
         for to in cuts {
             // Some events again: they count once.
             let again = from.saturating_sub(random.below(4));
