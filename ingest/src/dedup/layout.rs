@@ -179,7 +179,7 @@ impl Trailer {
 pub(super) fn write_page(to: &mut Vec<u8>, page: u64, entries: &[Entry]) {
     let from = to.len();
     for entry in entries {
-        to.extend(entry.to_bytes());
+        to.extend_from_slice(&entry.to_bytes());
     }
     to.resize(from + PAGE_ENTRIES * ENTRY_BYTES, 0);
     to.extend(page.to_le_bytes().iter().take(6));
@@ -214,7 +214,7 @@ impl GroupIndex {
     pub(super) fn write(&self, to: &mut Vec<u8>, group: u64, entries: u64) {
         let from = to.len();
         for word in self.blocks.iter().flat_map(|block| block.0) {
-            to.extend(word.to_le_bytes());
+            to.extend_from_slice(&word.to_le_bytes());
         }
         for fence in &self.fences {
             to.extend(fence.to_le_bytes());

@@ -5,16 +5,16 @@ use super::entry::Entry;
 /// Entries that are sorted as they are.
 const SMALL: usize = 4_096;
 
-/// Entries of a part, about: they fit the first cache.
-const PART_ENTRIES: usize = 256;
+/// Entries of a part, about: as many as are sorted without much ado.
+const PART_ENTRIES: usize = 64;
 
 /// Bits of a place that choose a part, at most: more parts than pages at hand cost more than they save.
-const PART_BITS_MAX: u32 = 12;
+const PART_BITS_MAX: u32 = 14;
 
 /// Sorts by place.
 pub(super) fn sort_by_place(entries: &mut Vec<Entry>) {
     if entries.len() < SMALL {
-        entries.sort_unstable();
+        entries.sort_unstable_by_key(Entry::place);
         return;
     }
     let bits = (entries.len() / PART_ENTRIES).ilog2().min(PART_BITS_MAX);
@@ -42,7 +42,7 @@ pub(super) fn sort_by_place(entries: &mut Vec<Entry>) {
     let mut start = 0;
     for end in ends {
         let (part, after) = rest.split_at_mut(end - start);
-        part.sort_unstable();
+        part.sort_unstable_by_key(Entry::place);
         (rest, start) = (after, end);
     }
     *entries = parted;
