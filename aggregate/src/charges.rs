@@ -79,6 +79,12 @@ impl Charges {
         Some(position)
     }
 
+    /// Takes back the charge that was opened last and has no usage.
+    pub(crate) fn close_newest(&mut self) {
+        self.all.pop();
+        self.round.touched.pop();
+    }
+
     /// Adds a segment.
     pub(crate) fn add_segment(&mut self, segment: Segment) -> Option<u32> {
         let position = u32::try_from(self.segments.len()).ok()?;

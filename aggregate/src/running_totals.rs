@@ -116,6 +116,16 @@ pub struct TouchRounds {
     accounts: Vec<u32>,
 }
 
+/// How much there was before a usage.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    groups: usize,
+    charges: usize,
+    segments: usize,
+    /// The charge its account and meter met last.
+    newest: u32,
+}
+
 /// What applies to a usage, within its billing period.
 #[derive(Clone, Copy, Debug)]
 struct Applicable {
@@ -285,6 +295,12 @@ impl RunningTotals {
             _ => applicable(&catalog, usage)?,
         };
         let rate = catalog.rates().get(applicable.rate as usize).ok_or(UnratedReason::NoRate)?;
+        let before = Before {
+            groups: self.groups.len(),
+            charges: self.charges.all.len(),
+            segments: self.charges.segments.len(),
+            newest,
+        };
         let mut numbers = std::mem::take(&mut self.group);
         numbers.clear();
         numbers.extend(rate.group.iter().map(|dimension| usage.details.dimension(*dimension)));
@@ -299,7 +315,13 @@ impl RunningTotals {
         let known = if is_newest { Some(newest) } else { self.by_key.get(&key).copied() };
         let segment = match known.and_then(|charge| self.charges.segment_at(charge, usage.time)) {
             Some(segment) => segment,
-            None => self.new_segment(&catalog, key, applicable, rate, &numbers, values)?,
+            None => match self.new_segment(&catalog, key, applicable, rate, &numbers, values) {
+                Ok(segment) => segment,
+                Err(reason) => {
+                    self.undo(&before, slot, key);
+                    return Err(reason);
+                }
+            },
         };
         self.group = numbers;
         let day = self.service_days.of(&catalog, applicable.legal_entity, usage.time);
@@ -321,6 +343,9 @@ impl RunningTotals {
             *newest = position;
         }
         let amount = self.count(&catalog, position, place, rate, usage);
+        if amount.is_err() {
+            self.undo(&before, slot, key);
+        }
         let amount = amount.map_err(|Overflow| UnratedReason::AmountOverflow)?;
         Ok(RatedEvent {
             amount,
@@ -329,6 +354,24 @@ impl RunningTotals {
             service_day: place.date,
             period_start: key.period_start,
         })
+    }
+
+    /// Takes back what was made for a usage that turned out to have no price: what is counted follows from what
+    /// is rated alone.
+    #[cold]
+    fn undo(&mut self, before: &Before, slot: usize, key: ChargeKey) {
+        if self.charges.all.len() > before.charges {
+            self.charges.close_newest();
+            self.by_key.remove(&key);
+        }
+        self.charges.segments.truncate(before.segments);
+        if self.groups.len() > before.groups {
+            let groups = before.groups;
+            self.groups.retain(|_, number| *number as usize <= groups);
+        }
+        if let Some(newest) = self.newest.get_mut(slot) {
+            *newest = before.newest;
+        }
     }
 
     /// What applies in the newest segment of a charge.

@@ -24,7 +24,8 @@ impl DirectoryDisk {
 
 impl Disk for DirectoryDisk {
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(Written(File::create(self.path(name))?)))
+        File::create(self.path(name))?;
+        self.append(name)
     }
 
     fn append(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
@@ -52,7 +53,9 @@ impl Disk for DirectoryDisk {
     fn create_directory(&self, name: &str) -> io::Result<()> {
         let path = self.path(name);
         if path.is_dir() {
-            return Ok(());
+            // Who made it may have died before it was durable.
+            let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+            return sync(above.unwrap_or_else(|| Path::new(".")));
         }
         // A directory is durable when the one it is in is synced.
         let missing = path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.is_dir());

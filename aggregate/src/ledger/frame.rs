@@ -170,16 +170,13 @@ fn read_epoch(bytes: &[u8]) -> Result<(Frame, usize), Broken> {
     Ok((Frame::Epoch(Box::new(SealedEpoch { epoch, hash, document, inline })), length))
 }
 
-/// Does anything whole of an epoch after this one begin anywhere in the bytes? Then that epoch was committed, and so
-/// was what is before it.
-pub(super) fn holds_later(bytes: &[u8], epoch: u64) -> bool {
-    let begins = |magic: &'static [u8; 4]| memchr::memmem::find_iter(bytes, magic);
-    let is_later = |place: usize| match bytes.get(place..).map(read) {
-        Some(Ok((Frame::Epoch(later), _))) => later.epoch.epoch > epoch,
+/// Does a marker of an epoch after this one begin anywhere in the bytes? Then that epoch was durable, and so was
+/// what is before it. An epoch alone proves nothing: what was not synced may be there in any part.
+pub(super) fn holds_later_marker(bytes: &[u8], epoch: u64) -> bool {
+    memchr::memmem::find_iter(bytes, MARKER).any(|place| match bytes.get(place..).map(read) {
         Some(Ok((Frame::Marker { epoch: later }, _))) => later > epoch,
         _ => false,
-    };
-    begins(MARKER).any(is_later) || begins(EPOCH).any(is_later)
+    })
 }
 
 /// The hash of some bytes.

@@ -226,6 +226,13 @@ impl Ledger {
     fn begin_segment(&mut self, first: u64) -> Result<(), LedgerError> {
         self.sync()?;
         let disk = Arc::clone(&self.reader.disk);
+        // The last marker too: only the end of the newest segment may be torn.
+        if let Some((file, name, _)) = &mut self.open
+            && let Err(error) = file.sync()
+        {
+            let name = name.clone();
+            return Err(self.stop(&name, error));
+        }
         let name = self.reader.segment_name(first);
         let header = segment::header(&self.reader.identity, first, &self.last_hash());
         let directory = self.reader.identity.directory();

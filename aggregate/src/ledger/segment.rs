@@ -149,7 +149,7 @@ pub(super) fn scan(
             }
             Err(broken) => {
                 let tail = rest.get(1..).unwrap_or_default();
-                if is_last && !frame::holds_later(tail, scan.last.0) {
+                if is_last && !frame::holds_later_marker(tail, scan.last.0) {
                     break;
                 }
                 return Err(damaged(broken.what, broken.expected, broken.found));

@@ -89,12 +89,10 @@ impl<'a> ByteWriter<'a> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "seven bits are kept")]
 const fn low_bits(number: u64) -> u8 {
     (number & 0x7f) as u8
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "seven bits are kept")]
 const fn low_bits_wide(number: u128) -> u8 {
     (number & 0x7f) as u8
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use hashbrown::HashMap;
 use rating::catalog::Catalog;
+use schemas::id::AccountId;
 
 use super::bytes::{ByteReader, ByteWriter, Damage};
 
@@ -106,7 +107,7 @@ impl<'a> Positions<'a> {
     pub(super) fn new(catalog: &'a Catalog) -> Self {
         let versions = catalog.price_book_versions().iter();
         Self {
-            accounts: catalog.accounts().map(|id| id.as_str()).zip(0..).collect(),
+            accounts: catalog.accounts().map(AccountId::as_str).zip(0..).collect(),
             lines: catalog.lines().iter().map(|line| line.id.as_str()).zip(0..).collect(),
             meters: catalog.meters().iter().map(|meter| meter.id.as_str()).zip(0..).collect(),
             versions: versions

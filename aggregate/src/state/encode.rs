@@ -143,7 +143,9 @@ impl<'a> ChargeEncoder<'a> {
     /// The totals of a charge as of the newest segment in which it has usage.
     fn total(&mut self, position: u32, charge: &Charge) -> io::Result<Fold> {
         let Charge { usage, base, amount, .. } = *charge;
-        if charge.day.usage.events > 0 {
+        // Totals are under the price of the newest segment, which may have no usage.
+        let newest = self.days.first().map(|day| day.segment);
+        if newest == Some(charge.day.segment) {
             return Ok(Fold { usage, base, amount });
         }
         let mut total = Fold::default();

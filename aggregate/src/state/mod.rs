@@ -4,10 +4,11 @@
 //! The bytes stand alone: accounts, contract lines, meters and price book versions are named, each where
 //! it is met first, and a number afterwards. They hold no prices: what a charge's segments cost is what
 //! the catalog says of their events. The same state gives the same bytes, whatever order hash maps are in;
-//! what follows from the rest is left out.
+//! what follows from the rest is left out. A fold that goes on from its state comes to the same bytes as one
+//! that was never interrupted (RATE-2), also in the middle of a round of accruals.
 //!
 //! Under another catalog the state goes on only where that rates what is rated already as it was rated:
-//! then going on is the same as beginning anew with these usages. Else it says what differs
+//! then going on is the same as beginning anew with these usages (RATE-1, ACCR-1). Else it says what differs
 //! ([`CatalogConflicts`](crate::catalog_conflicts::CatalogConflicts)) and nothing changes. Usage that had
 //! no price gets none by this.
 //!

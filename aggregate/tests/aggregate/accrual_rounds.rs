@@ -19,7 +19,7 @@ use schemas::money::Amount;
 use schemas::quantity::Quantity;
 use serde_json::json;
 
-use crate::decided::{DecidingRounds, catalog};
+use crate::decided::{Deciding, catalog};
 use crate::from_scratch::Event;
 use crate::random::Random;
 use crate::random_catalog::random_catalog;
@@ -86,7 +86,7 @@ fn by_key<'a>(accruals: impl IntoIterator<Item = &'a Accrual>) -> BTreeMap<Strin
 
 /// The accruals of all events in one round.
 fn at_once(catalog: &Arc<Catalog>, lines: &[String]) -> BTreeMap<String, Accrual> {
-    let mut deciding = DecidingRounds::new(catalog);
+    let mut deciding = Deciding::new(catalog);
     deciding.decide(lines);
     let made = records(deciding.decider.totals(), catalog, 1);
     for accrual in &made {
@@ -127,7 +127,7 @@ fn check_follows(before: Option<&Accrual>, accrual: &Accrual, epoch: u64) {
 
 /// Runs rounds of lines; every accrual of them, in order.
 fn run_rounds(catalog: &Arc<Catalog>, rounds: &[&[String]], part_groups: usize) -> Vec<Accrual> {
-    let mut deciding = DecidingRounds::new(catalog);
+    let mut deciding = Deciding::new(catalog);
     let mut latest: BTreeMap<String, Accrual> = BTreeMap::new();
     let (mut all, mut so_far) = (Vec::new(), Vec::new());
     for (epoch, lines) in (1u64..).zip(rounds) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use aggregate::accrual_round::Revisions;
 use aggregate::accruals::AccrualPlan;
 use aggregate::decider::{DecidedBatch, Decider};
 use aggregate::running_totals::RunningTotals;
@@ -27,7 +28,6 @@ pub(crate) fn catalog(documents: &Value) -> Result<Arc<Catalog>, String> {
         meters: read(&documents["meters"]),
         price_books: read(&documents["price_books"]),
         contracts: read(&documents["contracts"]),
-        csv_mappings: read(&documents["csv_mappings"]),
         ..Documents::default()
     });
     compiled.map(Arc::new).map_err(|problems| problems[0].to_string())
@@ -39,7 +39,7 @@ fn read<T: DeserializeOwned>(documents: &Value) -> Vec<Located<T>> {
         document: serde_json::from_value(document.clone()).unwrap(),
         origin: origin.clone(),
     };
-    documents.as_array().into_iter().flatten().map(located).collect()
+    documents.as_array().unwrap().iter().map(located).collect()
 }
 
 /// What amounts belong to: contract line, meter and first day of the billing period.
@@ -63,7 +63,7 @@ pub(crate) struct Decided {
 }
 
 /// A reader, a decoder and the decider, for one lot of lines after another.
-pub(crate) struct DecidingRounds {
+pub(crate) struct Deciding {
     plan: Arc<MeteringPlan>,
     decoder: Decoder,
     pub(crate) decider: Decider,
@@ -71,20 +71,25 @@ pub(crate) struct DecidingRounds {
     texts: Vec<Vec<String>>,
 }
 
-impl DecidingRounds {
+/// The key of all tests.
+pub(crate) const KEY: HashKey = HashKey::fixed(11);
+
+impl Deciding {
     pub(crate) fn new(catalog: &Arc<Catalog>) -> Self {
+        Self::from(catalog, Decider::new(Arc::clone(catalog), &KEY, 1))
+    }
+
+    /// Goes on with a decider.
+    pub(crate) fn from(catalog: &Arc<Catalog>, decider: Decider) -> Self {
         let plan = Arc::new(MeteringPlan::new(catalog.meters()));
         let mut accounts = Interner::new(3);
         for account in catalog.accounts() {
             accounts.intern(account.as_str().as_bytes());
         }
-        let key = HashKey::fixed(11);
-        Self {
-            decoder: Decoder::new(0, Arc::clone(&plan), Arc::new(accounts), key),
-            decider: Decider::new(Arc::clone(catalog), &key, 1),
-            texts: vec![Vec::new(); plan.dimensions().len()],
-            plan,
-        }
+        let texts = decider.texts().dimensions;
+        let texts = texts.iter().map(|texts| texts.iter().map(ToString::to_string).collect()).collect();
+        let decoder = Decoder::new(0, Arc::clone(&plan), Arc::new(accounts), KEY);
+        Self { plan, decoder, decider, texts }
     }
 
     /// Decides lines of events.
@@ -111,64 +116,11 @@ impl DecidingRounds {
     }
 }
 
-/// Decides lines of events.
+/// Decides lines of events, all at once.
 pub(crate) fn decide(catalog: &Arc<Catalog>, lines: &[String]) -> (Decided, RunningTotals) {
-    let mut deciding = Deciding::new(catalog, 1);
-    deciding.feed(0, lines);
-    deciding.decided.identities = usize::try_from(deciding.decider.identities()).unwrap();
-    (deciding.decided, deciding.decider.into_totals())
-}
-
-/// A decider and what it decided.
-pub(crate) struct Deciding {
-    pub(crate) catalog: Arc<Catalog>,
-    pub(crate) decider: Decider,
-    pub(crate) decided: Decided,
-    /// Values of dimensions, by number.
-    texts: Vec<Vec<String>>,
-}
-
-/// The key of all tests.
-pub(crate) const KEY: HashKey = HashKey::fixed(11);
-
-impl Deciding {
-    /// Has seen nothing.
-    pub(crate) fn new(catalog: &Arc<Catalog>, decoders: usize) -> Self {
-        Self::from(catalog, Decider::new(Arc::clone(catalog), &KEY, decoders))
-    }
-
-    /// Goes on with a decider.
-    pub(crate) fn from(catalog: &Arc<Catalog>, decider: Decider) -> Self {
-        let texts = decider.texts().dimensions;
-        let texts = texts.iter().map(|texts| texts.iter().map(ToString::to_string).collect()).collect();
-        Self { catalog: Arc::clone(catalog), decider, decided: Decided::default(), texts }
-    }
-
-    /// Decides lines of events, which a new decoder reads.
-    pub(crate) fn feed(&mut self, decoder: usize, lines: &[String]) {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), lines.join("\n")).unwrap();
-        let plan = Arc::new(MeteringPlan::new(self.catalog.meters()));
-        let input = Input::file(file.path().to_owned(), None);
-        let mut reader =
-            Reader::new(vec![(input, None)], Vec::new(), Arc::clone(&plan), Arc::new(AtomicU64::new(0)));
-        let mut accounts = Interner::new(3);
-        for account in self.catalog.accounts() {
-            accounts.intern(account.as_str().as_bytes());
-        }
-        let mut decoder = Decoder::new(decoder, Arc::clone(&plan), Arc::new(accounts), KEY);
-        let mut columns = DecidedBatch::default();
-        let mut batch = EventBatch::new(plan.dimensions().len());
-        while let Some(records) = reader.next(&mut batch).unwrap() {
-            decoder.decode(&mut batch, &records);
-            self.decider.decide(batch, &mut columns).unwrap();
-            for (texts, new) in self.texts.iter_mut().zip(&columns.new_texts.dimensions) {
-                texts.extend(new.iter().map(ToString::to_string));
-            }
-            self.decided.add(&columns, &self.texts);
-            batch = columns.recycle();
-        }
-    }
+    let mut deciding = Deciding::new(catalog);
+    let decided = deciding.decide(lines);
+    (decided, deciding.decider.into_totals())
 }
 
 impl Decided {
@@ -213,17 +165,17 @@ pub(crate) struct Day {
 
 /// The accruals of running totals, by group and day.
 pub(crate) fn accruals(totals: &RunningTotals) -> Accruals {
-    try_accruals(totals).unwrap()
+    try_accruals(totals).unwrap().0
 }
 
 /// Days by group and date.
 pub(crate) type Accruals = BTreeMap<GroupKey, BTreeMap<i32, Day>>;
 
-/// The same, where a total may be too large.
-pub(crate) fn try_accruals(totals: &RunningTotals) -> Result<Accruals, Overflow> {
+/// The same with their revisions, where a total may be too large.
+pub(crate) fn try_accruals(totals: &RunningTotals) -> Result<(Accruals, Revisions), Overflow> {
     let mut groups: BTreeMap<GroupKey, BTreeMap<i32, Day>> = BTreeMap::new();
     let plan = AccrualPlan::new(totals);
-    plan.accrue::<Overflow>(totals, 0..plan.len(), |made| {
+    let revisions = plan.accrue::<Overflow>(totals, 0..plan.len(), |made| {
         for (group, day) in made.iter().flat_map(|group| group.days().iter().map(move |day| (group, day))) {
             let days = groups.entry((group.line, group.meter, group.period_start)).or_default();
             let known = days.insert(
@@ -243,5 +195,5 @@ pub(crate) fn try_accruals(totals: &RunningTotals) -> Result<Accruals, Overflow>
         }
         Ok(())
     })?;
-    Ok(groups)
+    Ok((groups, revisions))
 }

@@ -43,32 +43,42 @@ fn open(place: &Path, catalog: &Arc<Catalog>, options: PartitionOptions) -> (Par
     Partition::open(directory, &OneCatalog(Arc::clone(catalog)), in_force, clock, options).unwrap()
 }
 
-/// Decides lines and commits them as an epoch.
-fn commit(
-    writer: &mut LiveWriter,
-    catalog: &Arc<Catalog>,
-    lines: &[String],
-    with_accruals: bool,
-) -> Option<Epoch> {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), lines.join("\n")).unwrap();
-    let plan = Arc::new(MeteringPlan::new(catalog.meters()));
-    let input = Input::file(file.path().to_owned(), None);
-    let mut reader = Reader::new(vec![(input, None)], Vec::new(), Arc::clone(&plan), Arc::default());
-    let mut accounts = Interner::new(3);
-    for account in catalog.accounts() {
-        accounts.intern(account.as_str().as_bytes());
+/// A writer and the decoder it understands.
+struct Writing {
+    writer: LiveWriter,
+    decoder: Decoder,
+    plan: Arc<MeteringPlan>,
+}
+
+impl Writing {
+    fn new(partition: Partition) -> Self {
+        let catalog = Arc::clone(partition.catalog());
+        let plan = Arc::new(MeteringPlan::new(catalog.meters()));
+        let mut accounts = Interner::new(3);
+        for account in catalog.accounts() {
+            accounts.intern(account.as_str().as_bytes());
+        }
+        let key = *partition.directory().key();
+        let decoder = Decoder::new(0, Arc::clone(&plan), Arc::new(accounts), key);
+        Self { writer: LiveWriter::new(partition, Vec::new()).unwrap(), decoder, plan }
     }
-    let key = *writer.partition().directory().key();
-    let mut decoder = Decoder::new(0, Arc::clone(&plan), Arc::new(accounts), key);
-    let mut batch = EventBatch::new(plan.dimensions().len());
-    let mut counted = LineCount::default();
-    while let Some(records) = reader.next(&mut batch).unwrap() {
-        decoder.decode(&mut batch, &records);
-        counted.place(&mut batch);
-        batch = writer.decide(batch, |_| ()).unwrap();
+
+    /// Decides lines and commits them as an epoch.
+    fn commit(&mut self, lines: &[String], with_accruals: bool) -> Option<Epoch> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), lines.join("\n")).unwrap();
+        let input = Input::file(file.path().to_owned(), None);
+        let plan = Arc::clone(&self.plan);
+        let mut reader = Reader::new(vec![(input, None)], Vec::new(), plan, Arc::default());
+        let mut batch = EventBatch::new(self.plan.dimensions().len());
+        let mut counted = LineCount::default();
+        while let Some(records) = reader.next(&mut batch).unwrap() {
+            self.decoder.decode(&mut batch, &records);
+            counted.place(&mut batch);
+            batch = self.writer.decide(batch, |_| ()).unwrap();
+        }
+        self.writer.commit(Vec::new(), with_accruals).unwrap()
     }
-    writer.commit(Vec::new(), with_accruals).unwrap()
 }
 
 fn state(partition: &Partition) -> Vec<u8> {
@@ -110,7 +120,7 @@ proptest! {
         // One directory is open all the time, the other is opened anew after every epoch.
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let options = PartitionOptions { segment_bytes: 20_000, ..PartitionOptions::default() };
-        let mut steady = LiveWriter::new(open(one.path(), &catalog, options).0, Vec::new()).unwrap();
+        let mut steady = Writing::new(open(one.path(), &catalog, options).0);
         std::fs::copy(one.path().join("identity.key"), other.path().join("identity.key")).unwrap();
         let mut from = 0usize;
         for to in cuts {
@@ -119,10 +129,10 @@ proptest! {
             let part = &lines[again..to];
             from = to;
             let with_accruals = random.below(2) == 0;
-            let expected = commit(&mut steady, &catalog, part, with_accruals);
-            let (partition, _) = open(other.path(), &catalog, options);
-            let mut writer = LiveWriter::new(partition, Vec::new()).unwrap();
-            let got = commit(&mut writer, &catalog, part, with_accruals);
+            let expected = steady.commit(part, with_accruals);
+            let mut anew = Writing::new(open(other.path(), &catalog, options).0);
+            let got = anew.commit(part, with_accruals);
+            let mut writer = anew.writer;
             let counts = |epoch: &Option<Epoch>| epoch.as_ref().map(|epoch| (epoch.counts, epoch.rated.clone(), epoch.accrued.clone(), epoch.new_texts.clone()));
             prop_assert_eq!(counts(&expected), counts(&got));
             match random.below(4) {
@@ -131,19 +141,19 @@ proptest! {
                 2 => writer.maintain(SnapshotLimits::NOTHING).unwrap(),
                 _ => {}
             }
-            prop_assert!(state(writer.partition()) == state(steady.partition()), "the states differ");
+            prop_assert!(state(writer.partition()) == state(steady.writer.partition()), "the states differ");
         }
         let (partition, _) = open(other.path(), &catalog, options);
-        prop_assert!(state(&partition) == state(steady.partition()), "the states differ in the end");
-        prop_assert_eq!(&partition.committer.standing().books, &steady.partition().committer.standing().books);
+        prop_assert!(state(&partition) == state(steady.writer.partition()), "the states differ in the end");
+        prop_assert_eq!(&partition.committer.standing().books, &steady.writer.partition().committer.standing().books);
         // The books are what the epochs say.
         let mut books = Books { is_accrued: true, ..Books::default() };
         let mut numbers = BTreeMap::new();
-        for sealed in epochs(steady.partition()) {
+        for sealed in epochs(steady.writer.partition()) {
             books.add(&sealed.epoch).unwrap();
             *numbers.entry(sealed.epoch.epoch).or_insert(0) += 1;
         }
-        prop_assert_eq!(&books, &steady.partition().committer.standing().books);
+        prop_assert_eq!(&books, &steady.writer.partition().committer.standing().books);
         prop_assert!(numbers.values().all(|count| *count == 1));
     }
 }
