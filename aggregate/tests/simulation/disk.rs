@@ -72,12 +72,25 @@ impl Machine {
         Self(Arc::new(Mutex::new(State { choices: seed, ..State::default() })))
     }
 
+    /// The files that would be left if the power were lost now.
+    pub(crate) fn files_without_power(&self, survival: Survival) -> BTreeMap<String, Vec<u8>> {
+        let state = lock(&self.0);
+        let mut fork = State { names: state.names.clone(), files: state.files.clone(), ..State::default() };
+        drop(state);
+        fork.lose_power(survival);
+        fork.seen()
+    }
+
     /// A machine of its own with the same disk and cache, and no process.
     pub(crate) fn fork(&self) -> Self {
-        let mut state = lock(&self.0).clone();
-        state.processes.iter_mut().for_each(|process| process.is_running = false);
-        state.locks.clear();
-        Self(Arc::new(Mutex::new(state)))
+        let state = lock(&self.0);
+        Self(Arc::new(Mutex::new(State {
+            names: state.names.clone(),
+            files: state.files.clone(),
+            file_count: state.file_count,
+            choices: state.choices,
+            ..State::default()
+        })))
     }
 
     /// Starts a process.
@@ -95,9 +108,7 @@ impl Machine {
 
     /// Files by name as processes see them, without a call.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        let state = lock(&self.0);
-        let content = |file: u64| state.files.get(&file).map(|content| content.seen().to_vec());
-        state.names.files().map(|(name, file)| (name.to_owned(), content(file).unwrap_or_default())).collect()
+        lock(&self.0).seen()
     }
 
     /// How many bytes of a file are durable.
@@ -105,11 +116,19 @@ impl Machine {
         lock(&self.0).content(name).map_or(0, |content| content.durable_length())
     }
 
-    /// Turns a bit of a durable byte around.
-    pub(crate) fn flip(&self, name: &str, offset: usize, bit: u32) {
-        if let Ok(content) = lock(&self.0).content(name)
-            && offset < content.durable_length()
-        {
+    /// Turns a bit of a durable byte around; the file, for [`Self::flip_back`].
+    pub(crate) fn flip(&self, name: &str, offset: usize, bit: u32) -> u64 {
+        let mut state = lock(&self.0);
+        let file = state.file(name).unwrap();
+        state.bytes_of(file).flip(offset, bit);
+        file
+    }
+
+    /// Mends a bit, where the file still has it.
+    pub(crate) fn flip_back(&self, file: u64, offset: usize, bit: u32) {
+        let mut state = lock(&self.0);
+        let content = state.bytes_of(file);
+        if offset < content.durable_length() {
             content.flip(offset, bit);
         }
     }
@@ -201,11 +220,20 @@ impl State {
             CrashKind::PowerLoss(survival) => {
                 self.processes.iter_mut().for_each(|process| process.is_running = false);
                 self.locks.clear();
-                let mut choices = Choices::new(survival);
-                self.names.lose_power(&mut choices);
-                self.files.values_mut().for_each(|content| content.lose_power(&mut choices));
+                self.lose_power(survival);
             }
         }
+    }
+
+    fn lose_power(&mut self, survival: Survival) {
+        let mut choices = Choices::new(survival);
+        self.names.lose_power(&mut choices);
+        self.files.values_mut().for_each(|content| content.lose_power(&mut choices));
+    }
+
+    fn seen(&self) -> BTreeMap<String, Vec<u8>> {
+        let content = |file: u64| self.files.get(&file).map(|content| content.seen().to_vec());
+        self.names.files().map(|(name, file)| (name.to_owned(), content(file).unwrap_or_default())).collect()
     }
 
     fn file(&self, name: &str) -> io::Result<u64> {

@@ -1,14 +1,172 @@
 //! The pipeline on a machine that crashes, tears and forgets, against an auditor that shares no code with it.
+//!
+//! ```text
+//! cargo test -p aggregate --test simulation -- [NAME] [--seeds N] [--seed S] [--enumerate]
+//! ```
+//!
+//! `--seeds` is the number of schedules, `--seed` repeats one, `--enumerate` tries every place for a fault instead of
+//! some. A name runs what has it in its name.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod auditor;
+mod calendar;
+mod catalog;
 mod disk;
+mod enumeration;
+mod fake;
+mod history;
 #[path = "../../../ingest/tests/ingest/random.rs"]
 mod random;
+mod subject;
+mod workers;
+mod workload;
+mod world;
 
-fn main() {
-    for (name, check) in disk::checks::CHECKS {
+use std::process::ExitCode;
+use std::time::Instant;
+
+use fake::{Bug, Fake};
+use random::Random;
+use subject::Program;
+use workers::first_failure;
+use world::{Plan, Ran, run};
+
+/// Seeds in which a planted bug must be seen.
+const SEEDS_OF_A_BUG: u64 = 400;
+
+/// What the command line asks for.
+struct Options {
+    name: String,
+    seeds: u64,
+    seed: Option<u64>,
+    is_complete: bool,
+}
+
+impl Options {
+    fn read() -> Option<Self> {
+        let mut options = Self { name: String::new(), seeds: 60, seed: None, is_complete: false };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--seeds" => options.seeds = arguments.next()?.parse().ok()?,
+                "--seed" => options.seed = Some(arguments.next()?.parse().ok()?),
+                "--enumerate" => options.is_complete = true,
+                name if !name.starts_with('-') => name.clone_into(&mut options.name),
+                // What other test programs of the run are told.
+                _ => {}
+            }
+        }
+        Some(options)
+    }
+
+    fn asks_for(&self, name: &str) -> bool {
+        name.contains(&self.name)
+    }
+}
+
+fn main() -> ExitCode {
+    let Some(options) = Options::read() else {
+        eprintln!("usage: [NAME] [--seeds N] [--seed S] [--enumerate]");
+        return ExitCode::from(2);
+    };
+    for (name, check) in disk::checks::CHECKS.iter().filter(|(name, _)| options.asks_for(name)) {
         check();
         println!("{name}");
     }
+    let program = Fake::default();
+    let result = simulate(&program, &options)
+        .and_then(|()| enumerate(&program, &options))
+        .and_then(|()| plant_bugs(&options));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(what) => {
+            eprintln!("{what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the schedules of seeds.
+fn simulate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
+    let name = "schedules_of_seeds_keep_every_promise";
+    if !options.asks_for(name) {
+        return Ok(());
+    }
+    let seeds = options.seed.map_or(0..options.seeds, |seed| seed..seed + 1);
+    let plans: Vec<Plan> = seeds.map(Plan::random).collect();
+    report(name, program, &plans)
+}
+
+/// Runs every place for a fault, or some of them.
+fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
+    let seed = options.seed.unwrap_or(1);
+    let mut random = Random::new(seed);
+    let mut some = |mut plans: Vec<Plan>, count: usize| {
+        if !options.is_complete {
+            random.shuffle(&mut plans);
+            plans.truncate(count);
+        }
+        plans
+    };
+    let name = "a_crash_at_any_call_loses_nothing";
+    let crashes = crashes_of(program, seed)?;
+    if options.asks_for(name) {
+        report(name, program, &some(crashes.clone(), 100))?;
+    }
+    let name = "an_error_of_any_call_loses_nothing";
+    if options.asks_for(name) {
+        report(name, program, &some(enumeration::errors(program, seed)?, 100))?;
+    }
+    let name = "a_crash_at_any_call_of_a_recovery_loses_nothing";
+    if options.asks_for(name) {
+        for first in some(crashes, 5) {
+            let plans = enumeration::crashes_in_recovery(program, &first)?;
+            report(name, program, &some(plans, 20))?;
+        }
+    }
+    Ok(())
+}
+
+fn crashes_of<P: Program>(program: &P, seed: u64) -> Result<Vec<Plan>, String> {
+    enumeration::crashes(program, seed)
+}
+
+/// The auditor must see what a program gets wrong.
+fn plant_bugs(options: &Options) -> Result<(), String> {
+    for bug in Bug::ALL {
+        let name = format!("the_auditor_sees_that_it_{bug:?}");
+        if !options.asks_for(&name) {
+            continue;
+        }
+        let program = Fake::with(bug);
+        let plans: Vec<Plan> = (0..SEEDS_OF_A_BUG).map(Plan::random).collect();
+        let Some((position, what)) = first_failure(&plans, |plan| run(&program, plan).map(drop)) else {
+            return Err(format!("{name}: not in {SEEDS_OF_A_BUG} seeds"));
+        };
+        println!("{name}: seed {}, {}", plans[position].seed, what.lines().next().unwrap_or_default());
+    }
+    Ok(())
+}
+
+fn report<P: Program>(name: &str, program: &P, plans: &[Plan]) -> Result<(), String> {
+    let start = Instant::now();
+    let sum = std::sync::Mutex::new((0, 0, 0, 0));
+    let failure = first_failure(plans, |plan| {
+        let Ran { epochs, events, calls, faults } = run(program, plan)?;
+        let mut sum = sum.lock().unwrap();
+        *sum = (sum.0 + epochs, sum.1 + events, sum.2 + calls.iter().map(Vec::len).sum::<usize>(), sum.3 + faults);
+        Ok(())
+    });
+    if let Some((position, what)) = failure {
+        let seed = plans[position].seed;
+        return Err(format!("{name}: seed {seed} (repeat with `-- {name} --seed {seed}`): {what}"));
+    }
+    let (epochs, events, calls, faults) = sum.into_inner().unwrap();
+    println!(
+        "{name}: {} runs, {epochs} epochs, {events} events, {calls} calls, {faults} processes with faults, {} ms",
+        plans.len(),
+        start.elapsed().as_millis()
+    );
+    Ok(())
 }
