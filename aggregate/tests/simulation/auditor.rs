@@ -14,7 +14,6 @@
 mod accruals;
 mod conservation;
 mod counted;
-mod crc;
 mod ledger;
 mod numbers;
 mod positions;
@@ -26,7 +25,6 @@ use std::sync::Arc;
 
 use crate::history::{FILE, Sent};
 
-pub(crate) use crc::crc32c;
 pub(crate) use ledger::{Epoch, KnownFrames, Ledger, Tail, hex, last_marker, read_ledger};
 pub(crate) use numbers::{AMOUNT_PLACES, QUANTITY_PLACES, price, round, units};
 
@@ -37,7 +35,7 @@ pub(crate) type Audit<T> = Result<T, String>;
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// The state of an audit that goes on while a data directory grows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Auditor {
     known: KnownFrames,
     /// Hashes of epochs that clients know of.

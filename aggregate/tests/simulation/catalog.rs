@@ -40,7 +40,13 @@ pub(crate) enum Rounding {
 }
 
 pub(crate) const METERS: &[Meter] = &[
-    Meter { id: "calls", event_type: "api.call", property: None, decimals: 0, model: Model::PerUnit("0.0035") },
+    Meter {
+        id: "calls",
+        event_type: "api.call",
+        property: None,
+        decimals: 0,
+        model: Model::PerUnit("0.0035"),
+    },
     Meter {
         id: "tokens",
         event_type: "llm.completion",

@@ -38,6 +38,7 @@ pub(crate) struct Machine(Arc<Mutex<State>>);
 #[derive(Clone, Debug)]
 pub(crate) struct SimDisk {
     state: Arc<Mutex<State>>,
+    /// Number of the process.
     process: u64,
 }
 
@@ -81,16 +82,12 @@ impl Machine {
         fork.seen()
     }
 
-    /// A machine of its own with the same disk and cache, and no process.
+    /// A machine of its own with the same disk and cache; its processes have ended.
     pub(crate) fn fork(&self) -> Self {
-        let state = lock(&self.0);
-        Self(Arc::new(Mutex::new(State {
-            names: state.names.clone(),
-            files: state.files.clone(),
-            file_count: state.file_count,
-            choices: state.choices,
-            ..State::default()
-        })))
+        let mut state = lock(&self.0).clone();
+        state.processes.iter_mut().for_each(|process| process.is_running = false);
+        state.locks.clear();
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// Starts a process.
@@ -133,15 +130,19 @@ impl Machine {
         }
     }
 
-    /// The calls of a process, or of all.
-    pub(crate) fn calls(&self, of: Option<&SimDisk>) -> Vec<Call> {
-        let state = lock(&self.0);
-        let is_asked = |call: &&Call| of.is_none_or(|disk| call.process == disk.process);
-        state.calls.iter().filter(is_asked).cloned().collect()
+    /// The calls of all processes.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        lock(&self.0).calls.clone()
     }
 }
 
 impl SimDisk {
+    /// The calls of the process.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        let state = lock(&self.state);
+        state.calls.iter().filter(|call| call.process == self.process).cloned().collect()
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.process(|process| process.is_running)
     }
@@ -358,10 +359,14 @@ impl Disk for SimDisk {
                 }
                 Effect::Whole => {}
             }
-            missing.iter().for_each(|directory| state.names.add(directory, Node::Directory));
+            for directory in missing {
+                state.names.add(directory, Node::Directory);
+            }
             if effect == Effect::Whole {
                 // It may be there since a process that ended before it was durable.
-                std::iter::once(name).chain(above(name)).for_each(|made| state.names.sync(directory_of(made)));
+                std::iter::once(name)
+                    .chain(above(name))
+                    .for_each(|made| state.names.sync(directory_of(made)));
             }
             Ok(())
         })

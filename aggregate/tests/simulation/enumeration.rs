@@ -2,19 +2,22 @@
 
 use crate::disk::{Call, CallKind, Crash, CrashKind, DiskError, Effect, Faults, Survival};
 use crate::subject::Program;
-use crate::world::{Plan, ProcessPlan, run};
+use crate::world::{Plan, ProcessPlan, World, run};
 
 /// All plans with one crash in a run of a seed.
 pub(crate) fn crashes<P: Program>(program: &P, seed: u64) -> Result<Vec<Plan>, String> {
     let plan = |faults| Plan { seed, processes: vec![ProcessPlan::with(faults)] };
-    let calls = first_calls(program, &plan(Faults::default()), 0)?;
-    Ok(crashes_at(&calls).into_iter().map(|crash| plan(Faults { crash: Some(crash), ..Faults::default() })).collect())
+    let calls = first_calls(program, &plan(Faults::default()))?;
+    Ok(crashes_at(&calls)
+        .into_iter()
+        .map(|crash| plan(Faults { crash: Some(crash), ..Faults::default() }))
+        .collect())
 }
 
 /// All plans with an error at one call in a run of a seed.
 pub(crate) fn errors<P: Program>(program: &P, seed: u64) -> Result<Vec<Plan>, String> {
     let plan = |faults| Plan { seed, processes: vec![ProcessPlan::with(faults)] };
-    let calls = first_calls(program, &plan(Faults::default()), 0)?;
+    let calls = first_calls(program, &plan(Faults::default()))?;
     let mut plans = Vec::new();
     for call in &calls {
         for error in DiskError::ALL.into_iter().filter(|error| error.meets(call.kind)) {
@@ -24,30 +27,38 @@ pub(crate) fn errors<P: Program>(program: &P, seed: u64) -> Result<Vec<Plan>, St
     Ok(plans)
 }
 
-/// All plans that go on after a crash with another one while the recovery runs.
-pub(crate) fn crashes_in_recovery<P: Program>(program: &P, first: &Plan) -> Result<Vec<Plan>, String> {
+/// All plans that go on after a first process with a crash in the recovery.
+pub(crate) fn crashes_in_recovery<P: Program>(
+    world: &World<'_, P>,
+    first: &Plan,
+) -> Result<Vec<Plan>, String> {
     let plan = |faults| {
         let mut plan = first.clone();
         plan.processes.push(ProcessPlan::with(faults));
         plan
     };
-    let calls = first_calls(program, &plan(Faults::default()), first.processes.len())?;
-    // A recovery ends with the first epoch after it, if not before.
-    let syncs = calls.iter().position(|call| call.kind == CallKind::Write).unwrap_or(calls.len());
-    let crashes = crashes_at(&calls[..calls.len().min(syncs + 3)]);
+    let calm = plan(Faults::default());
+    let mut world = world.fork();
+    let result = world.live_through(&calm.processes[first.processes.len()..]);
+    let calls = world.tell(&calm, result)?.calls.pop().unwrap_or_default();
+    // The recovery, and the first things after it.
+    let written = calls.iter().position(|call| call.kind == CallKind::Write).unwrap_or(calls.len());
+    let crashes = crashes_at(&calls[..calls.len().min(written + 3)]);
     Ok(crashes.into_iter().map(|crash| plan(Faults { crash: Some(crash), ..Faults::default() })).collect())
 }
 
-/// The calls of a process of a plan.
-fn first_calls<P: Program>(program: &P, plan: &Plan, process: usize) -> Result<Vec<Call>, String> {
-    Ok(run(program, plan)?.calls.swap_remove(process))
+/// The calls of the first process of a plan.
+fn first_calls<P: Program>(program: &P, plan: &Plan) -> Result<Vec<Call>, String> {
+    Ok(run(program, plan)?.calls.swap_remove(0))
 }
 
 fn crashes_at(calls: &[Call]) -> Vec<Crash> {
     let mut crashes = Vec::new();
     for call in calls.iter().filter(|call| call.kind.changes_something()) {
-        let has_parts =
-            matches!(call.kind, CallKind::Write | CallKind::RenameNew | CallKind::CreateDirectory | CallKind::Cut);
+        let has_parts = matches!(
+            call.kind,
+            CallKind::Write | CallKind::RenameNew | CallKind::CreateDirectory | CallKind::Cut
+        );
         for effect in [Effect::None, Effect::Part, Effect::Whole] {
             if effect == Effect::Part && !has_parts {
                 continue;

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aggregate::disk::{Disk, DiskFile, DiskLock, read, replace};
 use arrow::array::{
-    ArrayRef, BinaryArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray,
-    TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Int64Array, RecordBatch,
+    StringArray, TimestampMicrosecondArray,
 };
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
 use crate::auditor::{
-    AMOUNT_PLACES, Epoch, Files, KnownFrames, Ledger, QUANTITY_PLACES, Tail, crc32c, hex, price, read_ledger, round, units,
+    AMOUNT_PLACES, Epoch, Files, KnownFrames, Ledger, QUANTITY_PLACES, Tail, hex, price, read_ledger, round,
+    units,
 };
 use crate::calendar::{DAY, month_start};
 use crate::catalog::{Account, METERS, Meter, account};
@@ -159,7 +160,9 @@ impl Program for Fake {
             let count = epochs.iter().filter(|epoch| epoch.number >= first).count() as u64;
             process.segment = Some((disk.append(last).map_err(failed)?, count));
         }
-        epochs.iter().for_each(|epoch| process.apply(epoch));
+        for epoch in &epochs {
+            process.apply(epoch);
+        }
         match self.bug {
             Some(Bug::ForgetsIdentities) => process.state.counted.clear(),
             Some(Bug::ForgetsRevisions) => process.state.accrued.clear(),
@@ -267,7 +270,8 @@ impl FakeProcess {
             let rounded = |amount| round(amount, account.exponent, account.rounding);
             let (quantity, events) = self.state.days[&key];
             let of_period = self.state.period(key.0, key.1, key.2);
-            let until: i128 = of_period.iter().filter(|(day, _)| *day <= key.2).map(|(_, (used, _))| used).sum();
+            let until: i128 =
+                of_period.iter().filter(|(day, _)| *day <= key.2).map(|(_, (used, _))| used).sum();
             let is_first = of_period.first().is_some_and(|(day, _)| *day == key.2);
             let before = if is_first { 0 } else { price(&meter.model, until - quantity).unwrap() };
             let cumulative = price(&meter.model, until).unwrap();
@@ -300,13 +304,15 @@ impl FakeProcess {
         if self.segment.as_ref().is_none_or(|(_, epochs)| *epochs == SEGMENT_EPOCHS_MAX) {
             let name = format!("{DIRECTORY}/{epoch:020}.epochs");
             let mut file = self.disk.create(&name)?;
-            let header = json!({"ledger_id": ID, "partition": 0, "first_epoch": epoch, "previous": hex(&self.hash)});
+            let header =
+                json!({"ledger_id": ID, "partition": 0, "first_epoch": epoch, "previous": hex(&self.hash)});
             let header = serde_json::to_vec(&header)?;
             let mut bytes = b"tallybook-ledger\x01\0\0\0".to_vec();
             bytes.extend(u32::try_from(header.len()).unwrap().to_le_bytes());
             bytes.extend(&header);
             bytes.extend(blake3::hash(&header).as_bytes());
             file.write_all(&bytes)?;
+            file.sync()?;
             if self.bug != Some(Bug::ForgetsToSyncNames) {
                 self.disk.sync_directory(DIRECTORY)?;
             }
@@ -317,7 +323,7 @@ impl FakeProcess {
         frame.extend(u32::try_from(document.len()).unwrap().to_le_bytes());
         frame.extend((length as u64).to_le_bytes());
         frame.extend(&document);
-        contents.iter().for_each(|(_, _, bytes)| frame.extend(bytes));
+        frame.extend(contents.iter().flat_map(|(_, _, bytes)| bytes));
         self.hash = *blake3::hash(&document).as_bytes();
         frame.extend(self.hash);
         let Some((file, epochs)) = &mut self.segment else { return Ok(()) };
@@ -330,7 +336,7 @@ impl FakeProcess {
         let mut marker = b"SYNC".to_vec();
         marker.extend(epoch.to_le_bytes());
         marker.extend(&self.hash[..16]);
-        marker.extend(crc32c(&marker).to_le_bytes());
+        marker.extend_from_slice(&blake3::hash(&marker).as_bytes()[..4]);
         file.write_all(&marker)?;
         (self.epoch, *epochs) = (epoch, *epochs + 1);
         Ok(())
@@ -470,23 +476,36 @@ impl Rows {
     fn accrual_table(&self, epoch: u64) -> Vec<u8> {
         let rows = &self.accruals;
         let keys: Vec<String> = rows.iter().map(|row| format!("{:?}", row.0)).collect();
-        let ids = rows.iter().map(|row| blake3::hash(format!("{row:?}").as_bytes()).as_bytes()[..16].to_vec());
+        let ids =
+            rows.iter().map(|row| blake3::hash(format!("{row:?}").as_bytes()).as_bytes()[..16].to_vec());
         let line = |key: &DayKey| Some(account(key.0).unwrap().line);
         let net = |key: &DayKey, net: i128| net * 10i128.pow(4 - u32::from(account(key.0).unwrap().exponent));
         table(vec![
             ("accrual_key", texts(keys.iter().map(|key| Some(key.as_str())))),
             ("revision", numbers(rows.iter().map(|row| row.1.unsigned_abs()))),
-            ("accrual_id", Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(ids.map(Some), 16).unwrap())),
+            (
+                "accrual_id",
+                Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(ids.map(Some), 16).unwrap()),
+            ),
             ("entry_kind", texts(rows.iter().map(|row| Some(if row.1 == 1 { "ACCRUE" } else { "TRUE_UP" })))),
             ("contract_line_id", texts(rows.iter().map(|row| line(&row.0)))),
             ("meter_id", texts(rows.iter().map(|row| Some(row.0.1)))),
             ("service_day", dates(rows.iter().map(|row| row.0.2))),
             ("currency", texts(rows.iter().map(|row| Some(currency(&row.0))))),
             ("metered_quantity", decimals(QUANTITY_PLACES, rows.iter().map(|row| row.3.quantity))),
-            ("delta_metered_quantity", decimals(QUANTITY_PLACES, rows.iter().map(|row| row.3.quantity - row.2.quantity))),
-            ("cumulative_quantity", decimals(QUANTITY_PLACES, rows.iter().map(|row| row.3.cumulative_quantity))),
+            (
+                "delta_metered_quantity",
+                decimals(QUANTITY_PLACES, rows.iter().map(|row| row.3.quantity - row.2.quantity)),
+            ),
+            (
+                "cumulative_quantity",
+                decimals(QUANTITY_PLACES, rows.iter().map(|row| row.3.cumulative_quantity)),
+            ),
             ("event_count", numbers(rows.iter().map(|row| row.3.events.unsigned_abs()))),
-            ("delta_event_count", numbers(rows.iter().map(|row| (row.3.events - row.2.events).unsigned_abs()))),
+            (
+                "delta_event_count",
+                numbers(rows.iter().map(|row| (row.3.events - row.2.events).unsigned_abs())),
+            ),
             ("net_amount_exact", decimals(AMOUNT_PLACES, rows.iter().map(|row| row.3.exact))),
             ("delta_amount_exact", decimals(AMOUNT_PLACES, rows.iter().map(|row| row.3.exact - row.2.exact))),
             ("cumulative_amount_exact", decimals(AMOUNT_PLACES, rows.iter().map(|row| row.3.cumulative))),
@@ -544,6 +563,7 @@ fn table(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     bytes
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what results are mapped with")]
 fn failed(error: io::Error) -> Stop {
     Stop::Failed(error.to_string())
 }

@@ -15,7 +15,8 @@ pub(crate) type Identity = (String, String);
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) identity: Identity,
-    pub(crate) event_type: String,
+    /// Its type.
+    pub(crate) kind: String,
     pub(crate) account: String,
     /// In microseconds since 1970.
     pub(crate) time: i64,
@@ -35,7 +36,8 @@ impl Event {
     ) -> Self {
         let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
         let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        let property = METERS.iter().filter(|meter| meter.event_type == event_type).find_map(|meter| meter.property);
+        let property =
+            METERS.iter().filter(|meter| meter.event_type == event_type).find_map(|meter| meter.property);
         let data = property.zip(value).map(|(property, value)| format!(r#""{property}":{value}"#));
         let bytes = format!(
             r#"{{"specversion":"1.0","id":"{}","source":"{}","type":"{event_type}","subject":"{account}","time":"{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:06}Z","data":{{{}}}}}"#,
@@ -45,7 +47,7 @@ impl Event {
         );
         Self {
             identity,
-            event_type: event_type.to_owned(),
+            kind: event_type.to_owned(),
             account: account.to_owned(),
             time: days(year, month, day) * DAY + micros,
             value: value.map(ToOwned::to_owned),
@@ -55,12 +57,14 @@ impl Event {
 
     /// The meters that count it.
     pub(crate) fn meters(&self) -> impl Iterator<Item = &'static Meter> {
-        meters_of(&self.event_type)
+        meters_of(&self.kind)
     }
 
     /// Can its meters read it?
     pub(crate) fn is_valid(&self) -> bool {
-        self.value.as_ref().is_none_or(|value| value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
+        self.value
+            .as_ref()
+            .is_none_or(|value| value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
     }
 }
 

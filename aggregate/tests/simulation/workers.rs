@@ -20,7 +20,8 @@ pub(crate) fn first_failure(
             let position = next.fetch_add(1, Ordering::SeqCst);
             let Some(plan) = plans.get(position) else { return };
             let result = catch_unwind(AssertUnwindSafe(|| run(plan)));
-            let Err(what) = result.unwrap_or_else(|panic| Err(format!("panicked: {}", text(panic.as_ref())))) else {
+            let Err(what) = result.unwrap_or_else(|panic| Err(format!("panicked: {}", text(panic.as_ref()))))
+            else {
                 continue;
             };
             let mut failure = failure.lock().unwrap();

@@ -28,9 +28,9 @@ impl Workload {
             let source = random.pick(&["//gateway/a", "//gateway/b", "batch"]);
             let identity = (source.to_owned(), id);
             // Another event of the same identity now and then.
-            for variant in 0..1 + usize::from(random.once_in(8)) {
+            for variant in 0..=usize::from(random.once_in(8)) {
                 let event = Arc::new(event(&identity, variant, random));
-                for _ in 0..1 + usize::from(random.once_in(6)) {
+                for _ in 0..=usize::from(random.once_in(6)) {
                     let way = random.below(8);
                     if way < 5 {
                         workload.pushed.push(Arc::clone(&event));
@@ -59,8 +59,10 @@ impl Workload {
 fn event(identity: &Identity, variant: usize, random: &mut Random) -> Event {
     let meter = &METERS[random.below(METERS.len())];
     let event_type = if random.once_in(25) { UNKNOWN_TYPE } else { meter.event_type };
-    let account = if random.once_in(25) { UNKNOWN_ACCOUNT } else { ACCOUNTS[random.below(ACCOUNTS.len())].id };
-    let property = METERS.iter().filter(|meter| meter.event_type == event_type).find(|meter| meter.property.is_some());
+    let account =
+        if random.once_in(25) { UNKNOWN_ACCOUNT } else { ACCOUNTS[random.below(ACCOUNTS.len())].id };
+    let property =
+        METERS.iter().filter(|meter| meter.event_type == event_type).find(|meter| meter.property.is_some());
     let value = property.map(|meter| match (random.below(20), meter.decimals) {
         (0, _) => "\"many\"".to_owned(),
         (_, 0) => random.below(900).to_string(),

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::auditor::{Auditor, Epoch, Tail, last_marker};
+use crate::auditor::{Auditor, Tail, last_marker};
 use crate::disk::{Call, Crash, CrashKind, DiskError, Effect, Faults, Machine, SimDisk, Space, Survival};
 use crate::history::{Answer, Event, FILE, Sent, Verdict};
 use crate::random::Random;
@@ -16,6 +16,9 @@ use crate::workload::Workload;
 
 /// The most handles of files a process may hold at once.
 const HELD_MAX: usize = 64;
+
+/// The most events that are sent together.
+const BATCH_EVENTS_MAX: usize = 8;
 
 /// Calls before a failure that are shown.
 const CALLS_SHOWN: usize = 40;
@@ -44,7 +47,7 @@ pub(crate) enum End {
 }
 
 /// How it went.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ran {
     pub(crate) epochs: usize,
     pub(crate) events: usize,
@@ -58,7 +61,7 @@ impl Plan {
     /// The plan of a seed.
     pub(crate) fn random(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
-        let processes = (0..1 + random.below(3)).map(|_| ProcessPlan::random(&mut random)).collect();
+        let processes = (0..=random.below(3)).map(|_| ProcessPlan::random(&mut random)).collect();
         Self { seed, processes }
     }
 }
@@ -110,21 +113,15 @@ impl ProcessPlan {
 
 /// Runs a plan; what failed, with the last calls.
 pub(crate) fn run<P: Program>(program: &P, plan: &Plan) -> Result<Ran, String> {
-    let mut world = World::new(program, plan);
-    let result = world.run(plan);
-    let ran = world.ran();
-    result.map(|()| ran).map_err(|what| {
-        let calls = world.machine.calls(None);
-        let mut text = format!("{what}\n\nplan: {plan:?}\n\nlast calls:\n");
-        for call in &calls[calls.len().saturating_sub(CALLS_SHOWN)..] {
-            let _ = writeln!(text, "  {call}");
-        }
-        text
-    })
+    let mut world = World::new(program, plan.seed);
+    let result = world.live_through(&plan.processes).and_then(|()| world.finish());
+    world.tell(plan, result)
 }
 
-struct World<'a, P: Program> {
+/// Clients and a machine, while plans are carried out.
+pub(crate) struct World<'a, P: Program> {
     program: &'a P,
+    seed: u64,
     machine: Machine,
     auditor: Auditor,
     history: Vec<Sent>,
@@ -136,8 +133,7 @@ struct World<'a, P: Program> {
     lines_done: usize,
     lines_sent: usize,
     now: i64,
-    disks: Vec<SimDisk>,
-    epochs: usize,
+    ran: Ran,
 }
 
 /// How a process of the program did.
@@ -156,11 +152,12 @@ struct Pending {
 }
 
 impl<'a, P: Program> World<'a, P> {
-    fn new(program: &'a P, plan: &Plan) -> Self {
-        let workload = Workload::new(&mut Random::new(plan.seed));
+    pub(crate) fn new(program: &'a P, seed: u64) -> Self {
+        let workload = Workload::new(&mut Random::new(seed));
         Self {
             program,
-            machine: Machine::new(plan.seed),
+            seed,
+            machine: Machine::new(seed),
             auditor: Auditor::default(),
             history: Vec::new(),
             line_ends: workload.line_ends(),
@@ -169,45 +166,73 @@ impl<'a, P: Program> World<'a, P> {
             lines_done: 0,
             lines_sent: 0,
             now: 1_800_000_000_000_000,
-            disks: Vec::new(),
-            epochs: 0,
+            ran: Ran::default(),
         }
     }
 
-    fn ran(&self) -> Ran {
-        Ran {
-            epochs: self.epochs,
-            events: self.history.len(),
-            calls: self.disks.iter().map(|disk| self.machine.calls(Some(disk))).collect(),
-            faults: self.disks.iter().filter(|disk| disk.faults_met() > 0).count(),
+    /// A world of its own that goes on from here.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            program: self.program,
+            seed: self.seed,
+            machine: self.machine.fork(),
+            auditor: self.auditor.clone(),
+            history: self.history.clone(),
+            pushed: self.pushed.clone(),
+            lines: self.lines.clone(),
+            line_ends: self.line_ends.clone(),
+            lines_done: self.lines_done,
+            lines_sent: self.lines_sent,
+            now: self.now,
+            ran: self.ran.clone(),
         }
     }
 
-    fn run(&mut self, plan: &Plan) -> Result<(), String> {
-        for (number, process) in plan.processes.iter().enumerate() {
-            self.run_process(process, &mut Random::new(plan.seed.wrapping_add(number as u64)), false)
+    /// How it went, or what failed after which calls.
+    pub(crate) fn tell(self, plan: &Plan, result: Result<(), String>) -> Result<Ran, String> {
+        let Err(what) = result else { return Ok(self.ran) };
+        let calls = self.machine.calls();
+        let mut text = format!("{what}\n\nplan: {plan:?}\n\nlast calls:\n");
+        for call in &calls[calls.len().saturating_sub(CALLS_SHOWN)..] {
+            let _ = writeln!(text, "  {call}");
+        }
+        Err(text)
+    }
+
+    /// Processes, one after the other.
+    pub(crate) fn live_through(&mut self, processes: &[ProcessPlan]) -> Result<(), String> {
+        for process in processes {
+            let number = self.ran.calls.len() as u64;
+            let mut random = Random::new(self.seed.wrapping_mul(0x9e37_79b9).wrapping_add(number));
+            self.run_process(process, &mut random, false)
                 .map_err(|what| format!("process {number}: {what}"))?;
         }
+        Ok(())
+    }
+
+    /// The last process, and one that looks at what it left.
+    pub(crate) fn finish(&mut self) -> Result<(), String> {
         let calm = ProcessPlan::calm();
-        self.run_process(&calm, &mut Random::new(plan.seed ^ 0xca1), true)
+        self.run_process(&calm, &mut Random::new(self.seed ^ 0xca1), true)
             .map_err(|what| format!("the last process: {what}"))?;
         let unanswered = self.pushed.iter().filter(|(_, is_answered)| !is_answered).count();
         if unanswered > 0 || self.lines_done < self.lines.len() {
             return Err(format!("{unanswered} events are not answered, {} lines read", self.lines_done));
         }
         // What is closed in order loses nothing with the power.
-        self.now += 1_000_000;
-        self.run_process(&ProcessPlan { end: End::Crash(CrashKind::PowerLoss(Survival::Nothing)), ..calm }, &mut Random::new(0), true)
+        let end = End::Crash(CrashKind::PowerLoss(Survival::Nothing));
+        self.run_process(&ProcessPlan { end, ..calm }, &mut Random::new(0), true)
             .map_err(|what| format!("opened again: {what}"))?;
-        self.audit(Tail::Torn).map(drop)
+        self.audit(Tail::Torn)
     }
 
     fn run_process(&mut self, plan: &ProcessPlan, random: &mut Random, is_last: bool) -> Result<(), String> {
         let damaged = plan.damage.and_then(|choice| self.damage(&mut Random::new(choice)));
         let disk = self.machine.start(plan.faults.clone());
-        self.disks.push(disk.clone());
         self.now += i64::try_from(random.below(3_600_000_000)).unwrap_or(0);
         let ended = self.live(&disk, random, is_last, damaged.is_some(), plan.end)?;
+        self.ran.calls.push(disk.calls());
+        self.ran.faults += usize::from(disk.faults_met() > 0);
         if disk.held_most() > HELD_MAX {
             return Err(format!("{} handles held at once", disk.held_most()));
         }
@@ -254,13 +279,15 @@ impl<'a, P: Program> World<'a, P> {
         while steps > 0 {
             steps -= 1;
             self.now += i64::try_from(random.below(60_000_000)).unwrap_or(0);
-            let is_sent = self.pushed.iter().all(|(_, is_answered)| *is_answered) && self.lines_sent == self.lines.len();
+            let is_sent = self.pushed.iter().all(|(_, is_answered)| *is_answered)
+                && self.lines_sent == self.lines.len();
             if is_last && is_sent && pending.verdicts.is_empty() {
                 break;
             }
             let done = match random.below(20) {
                 0..=9 => self.push(&mut process, &mut pending, random),
                 10..=12 => self.read(&mut process, &mut pending, random),
+                13..=16 if pending.verdicts.is_empty() && !random.once_in(8) => Ok(()),
                 13..=16 => self.commit(disk, &mut process, &mut pending, !random.once_in(4), is_damaged)?,
                 17..=18 => process.maintain(Work::ALL[random.below(Work::ALL.len())], self.now),
                 _ => {
@@ -313,12 +340,18 @@ impl<'a, P: Program> World<'a, P> {
         Ok(())
     }
 
-    fn push(&mut self, process: &mut P::Process, pending: &mut Pending, random: &mut Random) -> Result<(), Stop> {
+    fn push(
+        &mut self,
+        process: &mut P::Process,
+        pending: &mut Pending,
+        random: &mut Random,
+    ) -> Result<(), Stop> {
         let mut chosen = Vec::new();
         let start = random.below(self.pushed.len().max(1));
         for at in (start..self.pushed.len()).chain(0..start) {
-            // Now and then a client sends again what it has an answer to.
-            if chosen.len() < 6 && (!self.pushed[at].1 || random.once_in(12)) {
+            // Now and then a client does not wait for its answer, or sends again what it has one to.
+            let is_sent = self.pushed[at].1 || pending.verdicts.iter().any(|(_, sent, _)| *sent == Some(at));
+            if chosen.len() < BATCH_EVENTS_MAX && (!is_sent || random.once_in(12)) {
                 chosen.push(at);
             }
         }
@@ -332,9 +365,14 @@ impl<'a, P: Program> World<'a, P> {
         Ok(())
     }
 
-    fn read(&mut self, process: &mut P::Process, pending: &mut Pending, random: &mut Random) -> Result<(), Stop> {
+    fn read(
+        &mut self,
+        process: &mut P::Process,
+        pending: &mut Pending,
+        random: &mut Random,
+    ) -> Result<(), Stop> {
         let from = self.lines_sent;
-        let to = self.lines.len().min(from + 1 + random.below(6));
+        let to = self.lines.len().min(from + 1 + random.below(BATCH_EVENTS_MAX));
         if from == to {
             return Ok(());
         }
@@ -342,7 +380,11 @@ impl<'a, P: Program> World<'a, P> {
         let place = Some((offset(from), offset(to), to == self.lines.len()));
         let first = self.history.len();
         let lines = self.lines[from..to].iter().zip(&self.line_ends[from..to]);
-        let sent = lines.map(|(event, end)| Sent { event: Arc::clone(event), end: Some(*end), answer: Answer::None });
+        let sent = lines.map(|(event, end)| Sent {
+            event: Arc::clone(event),
+            end: Some(*end),
+            answer: Answer::None,
+        });
         self.history.extend(sent);
         let verdicts = process.send(&Batch { events: self.lines[from..to].to_vec(), place })?;
         pending.verdicts.extend((first..).zip(verdicts).map(|(sent, verdict)| (sent, None, verdict)));
@@ -402,7 +444,8 @@ impl<'a, P: Program> World<'a, P> {
         let mut places: Vec<(&String, usize)> = Vec::new();
         for (name, bytes) in &files {
             let durable = self.machine.durable_length(name).min(bytes.len());
-            let end = if name.ends_with(".epochs") { last_marker(&bytes[..durable]).unwrap_or(0) } else { durable };
+            let end =
+                if name.ends_with(".epochs") { last_marker(&bytes[..durable]).unwrap_or(0) } else { durable };
             if end > 0 {
                 places.push((name, end));
             }
@@ -415,9 +458,9 @@ impl<'a, P: Program> World<'a, P> {
         Some((self.machine.flip(name, offset, bit), offset, bit))
     }
 
-    fn audit(&mut self, tail: Tail) -> Result<Vec<Arc<Epoch>>, String> {
+    fn audit(&mut self, tail: Tail) -> Result<(), String> {
         let epochs = self.auditor.audit(&self.machine.files(), &self.history, tail)?;
-        self.epochs = epochs.len();
-        Ok(epochs)
+        (self.ran.epochs, self.ran.events) = (epochs.len(), self.history.len());
+        Ok(())
     }
 }

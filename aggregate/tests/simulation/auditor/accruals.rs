@@ -43,9 +43,12 @@ pub(crate) fn check(epochs: &[Arc<Epoch>], usages: &[Usage]) -> Audit<()> {
             let key = row.text("accrual_key")?;
             rule(row.integer("epoch")? == epoch.number.into(), || format!("{key} is of another epoch"))?;
             let id = row.bytes("accrual_id")?;
-            rule(ids.insert(id, row).is_none_or(|other| other == row), || format!("{key}: two contents of an id"))?;
+            rule(ids.insert(id, row).is_none_or(|other| other == row), || {
+                format!("{key}: two contents of an id")
+            })?;
             let before = standing.remove(key);
-            let after = revise(row, before).map_err(|what| format!("epoch {}, {key}: {what}", epoch.number))?;
+            let after =
+                revise(row, before).map_err(|what| format!("epoch {}, {key}: {what}", epoch.number))?;
             standing.insert(key, after);
         }
     }
@@ -54,7 +57,9 @@ pub(crate) fn check(epochs: &[Arc<Epoch>], usages: &[Usage]) -> Audit<()> {
         let row = standing.newest;
         for ((column, delta, places), sum) in NUMBERS.iter().zip(standing.deltas) {
             let now = row.decimal(column, *places)?;
-            rule(delta.is_none() || now == sum, || format!("{key}: {column} is {now}, its deltas add up to {sum}"))?;
+            rule(delta.is_none() || now == sum, || {
+                format!("{key}: {column} is {now}, its deltas add up to {sum}")
+            })?;
         }
         let place = (row.text("contract_line_id")?.to_owned(), row.text("meter_id")?.to_owned());
         found.insert((place.0, place.1, row.integer("service_day")?), row);
@@ -82,7 +87,9 @@ fn revise<'a>(row: &'a Row, before: Option<Standing<'a>>) -> Audit<Standing<'a>>
     let expected = previous.map_or(Ok(0), |previous| previous.integer("revision"))? + 1;
     rule(revision == expected, || format!("revision {revision} comes where {expected} is due"))?;
     let kind = row.text("entry_kind")?;
-    rule(kind == if revision == 1 { "ACCRUE" } else { "TRUE_UP" }, || format!("revision {revision} is {kind}"))?;
+    rule(kind == if revision == 1 { "ACCRUE" } else { "TRUE_UP" }, || {
+        format!("revision {revision} is {kind}")
+    })?;
     let previous_net = row.decimal("previous_net_amount", ROUNDED_PLACES)?;
     let expected = previous.map_or(Ok(0), |previous| previous.decimal("net_amount", ROUNDED_PLACES))?;
     rule(previous_net == expected, || format!("it corrects {previous_net}, but {expected} stands"))?;
@@ -115,7 +122,8 @@ fn expect<'a>(
         for (day, (quantity, events)) in days {
             total += quantity;
             let amount_before = std::mem::replace(&mut amount, price(&meter.model, total)?);
-            let posted_before = std::mem::replace(&mut posted, round(amount, account.exponent, account.rounding));
+            let posted_before =
+                std::mem::replace(&mut posted, round(amount, account.exponent, account.rounding));
             let net = (posted - posted_before) * unit;
             let numbers = [quantity, events, amount - amount_before, net, total, amount];
             expected.insert((account.line.to_owned(), meter.id.to_owned(), day.into()), (account, numbers));

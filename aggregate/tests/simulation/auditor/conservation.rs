@@ -14,7 +14,9 @@ const COUNTS: [&str; 7] = ["received", "rated", "unrated", "duplicate", "conflic
 const IDENTITY_BYTES: u64 = 24;
 
 pub(crate) fn check(epochs: &[Arc<Epoch>]) -> Audit<()> {
-    epochs.iter().try_for_each(|epoch| check_epoch(epoch).map_err(|what| format!("epoch {}: {what}", epoch.number)))
+    epochs
+        .iter()
+        .try_for_each(|epoch| check_epoch(epoch).map_err(|what| format!("epoch {}: {what}", epoch.number)))
 }
 
 fn check_epoch(epoch: &Epoch) -> Audit<()> {
@@ -39,7 +41,9 @@ fn check_epoch(epoch: &Epoch) -> Audit<()> {
     let by_reason = sum(&document["rejected_by_reason"]);
     rule(by_reason == rejected, || format!("{rejected} rejected, {by_reason} with a reason"))?;
     let by_reason = sum(&document["unrated_by_reason"]);
-    rule(by_reason == found("unrated"), || format!("{} unrated rows, {by_reason} with a reason", found("unrated")))?;
+    rule(by_reason == found("unrated"), || {
+        format!("{} unrated rows, {by_reason} with a reason", found("unrated"))
+    })?;
 
     let mut with_price = BTreeSet::new();
     for row in epoch.rows("rated_usage") {
@@ -50,8 +54,12 @@ fn check_epoch(epoch: &Epoch) -> Audit<()> {
         without_price.insert((row.text("source")?, row.text("event_id")?.to_owned()));
     }
     let all = with_price.union(&without_price).count();
-    rule(i64::try_from(without_price.len()) == Ok(unrated), || format!("{unrated} unrated: {without_price:?}"))?;
-    rule(i64::try_from(all) == Ok(rated + unrated), || format!("{rated} rated, {unrated} unrated, but {all} ids"))?;
+    rule(i64::try_from(without_price.len()) == Ok(unrated), || {
+        format!("{unrated} unrated: {without_price:?}")
+    })?;
+    rule(i64::try_from(all) == Ok(rated + unrated), || {
+        format!("{rated} rated, {unrated} unrated, but {all} ids")
+    })?;
     let mut remembered = 0;
     for content in epoch.contents.iter().filter(|content| content.kind == "identities") {
         let bytes = content.bytes.len() as u64;
@@ -85,11 +93,14 @@ fn money(document: &Value, field: &str, epoch: &Epoch, kind: &str, column: &str)
     }
     for money in document[field].as_array().ok_or_else(|| format!("{field} is missing"))? {
         let (amount, currency) = (money["amount"].as_str(), money["currency"].as_str());
-        let (amount, currency) = amount.zip(currency).ok_or_else(|| format!("{field} is no money: {money}"))?;
+        let (amount, currency) =
+            amount.zip(currency).ok_or_else(|| format!("{field} is no money: {money}"))?;
         *by_currency.entry(currency).or_default() -= units(amount, AMOUNT_PLACES)?;
     }
     match by_currency.iter().find(|(_, rest)| **rest != 0) {
-        Some((currency, rest)) => Err(format!("{field} is not the sum of {column} by {rest} units of {currency}")),
+        Some((currency, rest)) => {
+            Err(format!("{field} is not the sum of {column} by {rest} units of {currency}"))
+        }
         None => Ok(()),
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn count(epochs: &[Arc<Epoch>]) -> Audit<Counted> {
         for row in epoch.rows("rated_usage") {
             rule(row.integer("epoch")? == number.into(), || format!("epoch {number} has a row of another"))?;
             let identity = (row.text("source")?.to_owned(), row.event_id()?);
-            let event = counted.event(identity.clone(), number)?;
+            let event = counted.event(&identity, number)?;
             let meter = row.text("meter_id")?.to_owned();
             let is_new = event.rated.insert(meter.clone(), row.clone()).is_none();
             rule(is_new, || format!("{identity:?} is counted twice by {meter} in epoch {number}"))?;
@@ -50,7 +50,7 @@ pub(crate) fn count(epochs: &[Arc<Epoch>]) -> Audit<Counted> {
                 "rejected" => *counted.rejected.entry(bytes).or_default() += 1,
                 "unrated" => {
                     let identity = (row.text("source")?.to_owned(), row.text("event_id")?.to_owned());
-                    counted.event(identity, number)?.unrated = Some(bytes);
+                    counted.event(&identity, number)?.unrated = Some(bytes);
                 }
                 class => return Err(format!("a row of class {class}")),
             }
@@ -60,7 +60,7 @@ pub(crate) fn count(epochs: &[Arc<Epoch>]) -> Audit<Counted> {
 }
 
 impl Counted {
-    fn event(&mut self, identity: Identity, epoch: u64) -> Audit<&mut CountedEvent> {
+    fn event(&mut self, identity: &Identity, epoch: u64) -> Audit<&mut CountedEvent> {
         let event = self
             .events
             .entry(identity.clone())
@@ -78,7 +78,9 @@ impl Counted {
             by_identity.entry(&sent.event.identity).or_default().push(sent);
         }
         for identity in self.events.keys() {
-            rule(by_identity.contains_key(identity), || format!("{identity:?} is counted, and nobody sent it"))?;
+            rule(by_identity.contains_key(identity), || {
+                format!("{identity:?} is counted, and nobody sent it")
+            })?;
         }
         for (identity, sent) in &by_identity {
             self.check_identity(sent, file_end).map_err(|what| format!("{identity:?} {what}"))?;
@@ -98,7 +100,10 @@ impl Counted {
             None => None,
             Some(counted) => {
                 let content = sent.iter().find(|sent| counted.is(&sent.event)).map(|sent| &sent.event);
-                Some(content.ok_or_else(|| format!("is counted with a content that nobody sent: {counted:?}"))?)
+                Some(
+                    content
+                        .ok_or_else(|| format!("is counted with a content that nobody sent: {counted:?}"))?,
+                )
             }
         };
         let mut accepted = 0;
@@ -127,7 +132,11 @@ impl Counted {
                     Some(_) if is_counted => "is counted with this content",
                     Some(_) => "is counted with other content",
                 };
-                format!("{state}, sent {} times before, accepted {accepted} times, but the answer is {:?}", before.len(), sent.answer)
+                format!(
+                    "{state}, sent {} times before, accepted {accepted} times, but the answer is {:?}",
+                    before.len(),
+                    sent.answer
+                )
             })?;
             before.insert(&sent.event.bytes);
         }

@@ -12,7 +12,10 @@ pub(crate) fn units(text: &str, places: u32) -> Audit<i128> {
     let wrong = || format!("{text:?} is no decimal of {places} places");
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let missing = usize::try_from(places).ok().and_then(|places| places.checked_sub(fraction.len())).ok_or_else(wrong)?;
+    let missing = usize::try_from(places)
+        .ok()
+        .and_then(|places| places.checked_sub(fraction.len()))
+        .ok_or_else(wrong)?;
     let number: i128 = format!("{whole}{fraction}{}", "0".repeat(missing)).parse().map_err(|_| wrong())?;
     Ok(sign * number)
 }

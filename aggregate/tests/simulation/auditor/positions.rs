@@ -10,7 +10,8 @@ pub(crate) fn check(epochs: &[Arc<Epoch>]) -> Audit<BTreeMap<String, u64>> {
     let mut ends: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for epoch in epochs {
         for progress in epoch.document["positions"].as_array().ok_or("an epoch has no positions")? {
-            let number = |field: &str| progress[field].as_u64().ok_or_else(|| format!("{field} is no number"));
+            let number =
+                |field: &str| progress[field].as_u64().ok_or_else(|| format!("{field} is no number"));
             let (from, to, line) = (number("from_offset")?, number("to_offset")?, number("to_line")?);
             rule(to >= from, || format!("epoch {} went back from {from} to {to}", epoch.number))?;
             // What is no file begins anew in each process.

@@ -30,7 +30,9 @@ impl Usage {
 
 /// Is a row of an event?
 pub(crate) fn is_of(row: &Row, event: &Event) -> Audit<bool> {
-    let Some(meter) = event.meters().find(|meter| row.text("meter_id") == Ok(meter.id)) else { return Ok(false) };
+    let Some(meter) = event.meters().find(|meter| row.text("meter_id") == Ok(meter.id)) else {
+        return Ok(false);
+    };
     Ok(row.text("account_id")? == event.account
         && row.integer("event_time")? == event.time.into()
         && row.decimal("quantity", QUANTITY_PLACES)? == quantity(event, meter)?)
@@ -51,7 +53,9 @@ pub(crate) fn check(counted: &Counted, history: &[Sent]) -> Audit<Vec<Usage>> {
     let mut usages = Vec::new();
     let mut sums: BTreeMap<(&str, &str, i64), (&Meter, i128, i128)> = BTreeMap::new();
     let mut by_identity: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    history.iter().for_each(|sent| by_identity.entry(&sent.event.identity).or_default().push(&sent.event));
+    for sent in history {
+        by_identity.entry(&sent.event.identity).or_default().push(&sent.event);
+    }
     for (identity, counted) in &counted.events {
         let events = by_identity.get(identity).map_or(&[][..], |events| events);
         let Some(event) = events.iter().find(|event| counted.is(event)) else {
@@ -62,13 +66,15 @@ pub(crate) fn check(counted: &Counted, history: &[Sent]) -> Audit<Vec<Usage>> {
         rule(expected.iter().map(|meter| meter.id).all(|meter| counted.rated.contains_key(meter)), || {
             format!("{identity:?} is rated by {:?} only", counted.rated.keys())
         })?;
-        rule(expected.len() == counted.rated.len() && expected.is_empty() == counted.unrated.is_some(), || {
-            format!("{identity:?} is rated by {:?}, unrated {:?}", counted.rated.keys(), counted.unrated)
-        })?;
+        rule(
+            expected.len() == counted.rated.len() && expected.is_empty() == counted.unrated.is_some(),
+            || format!("{identity:?} is rated by {:?}, unrated {:?}", counted.rated.keys(), counted.unrated),
+        )?;
         let Some(account) = account else { continue };
         for meter in expected {
             let day = event.time.div_euclid(DAY);
-            let usage = Usage { epoch: counted.epoch, account, meter, day, quantity: quantity(event, meter)? };
+            let usage =
+                Usage { epoch: counted.epoch, account, meter, day, quantity: quantity(event, meter)? };
             let row = &counted.rated[meter.id];
             let is_placed = row.text("contract_line_id")? == account.line
                 && row.text("currency")? == account.currency
@@ -76,7 +82,8 @@ pub(crate) fn check(counted: &Counted, history: &[Sent]) -> Audit<Vec<Usage>> {
                 && row.integer("service_day")? == day.into()
                 && row.integer("billing_period_start")? == usage.period().into();
             rule(is_placed, || format!("{identity:?} is rated in the wrong place: {row:?}"))?;
-            let (_, quantity, amount) = sums.entry((account.id, meter.id, usage.period())).or_insert((meter, 0, 0));
+            let (_, quantity, amount) =
+                sums.entry((account.id, meter.id, usage.period())).or_insert((meter, 0, 0));
             *quantity += usage.quantity;
             *amount += row.decimal("amount", AMOUNT_PLACES)?;
             usages.push(usage);
@@ -84,7 +91,9 @@ pub(crate) fn check(counted: &Counted, history: &[Sent]) -> Audit<Vec<Usage>> {
     }
     for (charge, (meter, quantity, amount)) in sums {
         let expected = price(&meter.model, quantity)?;
-        rule(amount == expected, || format!("the amounts of {charge:?} add up to {amount}, not to {expected}"))?;
+        rule(amount == expected, || {
+            format!("the amounts of {charge:?} add up to {amount}, not to {expected}")
+        })?;
     }
     Ok(usages)
 }

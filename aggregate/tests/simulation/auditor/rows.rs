@@ -64,7 +64,8 @@ impl Row {
         match self.0.get("event_uuid") {
             Some(Value::Bytes(uuid)) => {
                 let digits = super::ledger::hex(uuid);
-                let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| digits.get(part).unwrap_or_default());
+                let parts =
+                    [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| digits.get(part).unwrap_or_default());
                 Ok(parts.join("-"))
             }
             _ => Ok(self.text("event_id")?.to_owned()),

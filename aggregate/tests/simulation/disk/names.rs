@@ -103,7 +103,8 @@ impl Names {
 
     /// Makes the changes of a directory durable, and those that they need.
     pub(crate) fn sync(&mut self, directory: &str) {
-        let of_directory = |change: &Change| change.names().iter().any(|name| directory_of(name) == directory);
+        let of_directory =
+            |change: &Change| change.names().iter().any(|name| directory_of(name) == directory);
         let mut is_kept: Vec<bool> = self.unsynced.iter().map(of_directory).collect();
         for later in (0..is_kept.len()).rev() {
             for earlier in 0..later {
@@ -137,7 +138,8 @@ impl Names {
                 let kept = random.below(count + 1);
                 let mut is_kept: Vec<bool> = Vec::new();
                 for (at, change) in self.unsynced.iter().enumerate() {
-                    let has_all = (0..at).all(|before| is_kept[before] || !change.needs(&self.unsynced[before]));
+                    let has_all =
+                        (0..at).all(|before| is_kept[before] || !change.needs(&self.unsynced[before]));
                     is_kept.push(if is_ordered { at < kept } else { has_all && random.once_in(2) });
                 }
                 is_kept
@@ -148,7 +150,8 @@ impl Names {
         }
         self.unsynced.clear();
         let directories: Vec<String> = self.directories();
-        self.durable.retain(|name, _| above(name).all(|above| directories.iter().any(|known| known == above)));
+        self.durable
+            .retain(|name, _| above(name).all(|above| directories.iter().any(|known| known == above)));
         self.seen.clone_from(&self.durable);
     }
 
