@@ -12,6 +12,7 @@
 //! - positions in inputs never go back.
 
 mod accruals;
+pub(crate) mod checks;
 mod conservation;
 mod counted;
 mod ledger;

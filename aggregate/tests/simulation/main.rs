@@ -72,7 +72,8 @@ fn main() -> ExitCode {
         eprintln!("usage: [NAME] [--seeds N] [--seed S] [--enumerate]");
         return ExitCode::from(2);
     };
-    for (name, check) in disk::checks::CHECKS.iter().filter(|(name, _)| options.asks_for(name)) {
+    let checks = disk::checks::CHECKS.iter().chain(auditor::checks::CHECKS);
+    for (name, check) in checks.filter(|(name, _)| options.asks_for(name)) {
         check();
         println!("{name}");
     }

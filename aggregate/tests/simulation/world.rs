@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::auditor::{Auditor, Tail, last_marker};
+use crate::auditor::{Auditor, Files, Tail, last_marker};
 use crate::disk::{Call, Crash, CrashKind, DiskError, Effect, Faults, Machine, SimDisk, Space, Survival};
 use crate::history::{Answer, Event, FILE, Sent, Verdict};
 use crate::random::Random;
@@ -186,6 +186,11 @@ impl<'a, P: Program> World<'a, P> {
             now: self.now,
             ran: self.ran.clone(),
         }
+    }
+
+    /// The files as processes see them, and what clients sent.
+    pub(crate) fn evidence(&self) -> (Files, Vec<Sent>) {
+        (self.machine.files(), self.history.clone())
     }
 
     /// How it went, or what failed after which calls.

@@ -38,7 +38,7 @@ pub(crate) struct Epoch {
     bytes: Vec<u8>,
 }
 
-/// The ledger: its epochs, and where the last frame of each segment ends.
+/// The ledger: its epochs, and where the last frame or marker of each segment ends.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) epochs: Vec<Arc<Epoch>>,
@@ -135,6 +135,7 @@ impl Ledger {
                     format!("{name}: the marker at {at} names epoch {epoch} where {} follows", self.next())
                 })?;
                 at += MARKER_BYTES;
+                self.ends.insert(name.clone(), at);
                 continue;
             }
             let number = self.next();

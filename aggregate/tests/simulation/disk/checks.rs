@@ -178,6 +178,17 @@ fn a_renamed_file_has_one_name() {
     let outcomes = |is_new| (0..100).map(|seed| names(seed, is_new)).collect::<BTreeSet<_>>();
     assert_eq!(outcomes(false), ["new", "old"].map(str::to_owned).into());
     assert_eq!(outcomes(true), ["new", "new old", "old"].map(str::to_owned).into());
+    // Between directories a sync of one keeps what its names need of the other.
+    for (is_new, left) in [(false, vec!["y/new"]), (true, vec!["x/old", "y/new"])] {
+        let machine = Machine::new(0);
+        let disk = machine.start(Faults::default());
+        disk.create_directory("x").and_then(|()| disk.create_directory("y")).unwrap();
+        disk.create("x/old").unwrap().sync().unwrap();
+        if is_new { disk.rename_new("x/old", "y/new") } else { disk.rename("x/old", "y/new") }.unwrap();
+        disk.sync_directory("y").unwrap();
+        machine.crash(&disk, CrashKind::PowerLoss(Survival::Nothing));
+        assert_eq!(machine.files().into_keys().collect::<Vec<_>>(), left);
+    }
 }
 
 fn a_killed_process_leaves_its_writes_to_the_next() {
