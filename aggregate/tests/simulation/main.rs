@@ -37,6 +37,9 @@ use world::{Plan, Ran, World, run};
 /// Seeds in which a planted bug must be seen.
 const SEEDS_OF_A_BUG: u64 = 400;
 
+/// Seeds whose calls are enumerated.
+const ENUMERATED_SEEDS: u64 = 8;
+
 /// What the command line asks for.
 struct Options {
     name: String,
@@ -103,7 +106,16 @@ fn simulate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
 
 /// Runs every place for a fault, or some of them.
 fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
-    let seed = options.seed.unwrap_or(1);
+    let names = [
+        "a_crash_at_any_call_loses_nothing",
+        "an_error_of_any_call_loses_nothing",
+        "a_crash_at_any_call_of_a_recovery_loses_nothing",
+    ];
+    if !names.iter().any(|name| options.asks_for(name)) {
+        return Ok(());
+    }
+    let [of_crashes, of_errors, of_recoveries] = names;
+    let seed = options.seed.unwrap_or(0);
     let mut random = Random::new(seed);
     let mut some = |mut plans: Vec<Plan>, count: usize| {
         if !options.is_complete {
@@ -112,31 +124,32 @@ fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
         }
         plans
     };
-    let name = "a_crash_at_any_call_loses_nothing";
-    let crashes = enumeration::crashes(program, seed)?;
-    if options.asks_for(name) {
-        report(name, program, &some(crashes.clone(), 40))?;
+    let (mut crashes, mut errors) = (Vec::new(), Vec::new());
+    for seed in seed..seed + if options.seed.is_some() { 1 } else { ENUMERATED_SEEDS } {
+        crashes.extend(enumeration::crashes(program, seed)?);
+        errors.extend(enumeration::errors(program, seed)?);
     }
-    let name = "an_error_of_any_call_loses_nothing";
-    if options.asks_for(name) {
-        report(name, program, &some(enumeration::errors(program, seed)?, 40))?;
+    if options.asks_for(of_crashes) {
+        report(of_crashes, program, &some(crashes.clone(), 40))?;
     }
-    let name = "a_crash_at_any_call_of_a_recovery_loses_nothing";
-    if options.asks_for(name) {
+    if options.asks_for(of_errors) {
+        report(of_errors, program, &some(errors, 40))?;
+    }
+    if options.asks_for(of_recoveries) {
         let mut sum = Sum::default();
         for first in some(crashes, 5) {
-            let mut world = World::new(program, seed);
+            let mut world = World::new(program, first.seed);
             let result = world.live_through(&first.processes);
-            result.map_err(|what| format!("{name}: {what}"))?;
+            result.map_err(|what| format!("{of_recoveries}: {what}"))?;
             let plans = some(enumeration::crashes_in_recovery(&world, &first)?, 10);
-            sum.add_all(name, &plans, |plan| {
+            sum.add_all(of_recoveries, &plans, |plan| {
                 let mut world = world.fork();
                 let result = world.live_through(&plan.processes[first.processes.len()..]);
                 let result = result.and_then(|()| world.finish());
                 world.tell(plan, result)
             })?;
         }
-        println!("{name}: {sum}");
+        println!("{of_recoveries}: {sum}");
     }
     Ok(())
 }
