@@ -1,0 +1,225 @@
+//! The pipeline on a machine that crashes, tears and forgets, against an auditor that shares no code with it.
+//!
+//! ```text
+//! cargo test -p aggregate --test simulation -- [NAME] [--seeds N] [--seed S] [--enumerate]
+//! ```
+//!
+//! `--seeds` is the number of schedules, `--seed` repeats one, `--enumerate` tries every place for a fault instead of
+//! some. A name runs what has it in its name.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod auditor;
+mod calendar;
+mod catalog;
+mod disk;
+mod enumeration;
+mod fake;
+mod history;
+#[path = "../../../ingest/tests/ingest/random.rs"]
+mod random;
+mod subject;
+mod workers;
+mod workload;
+mod world;
+
+use std::fmt;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use fake::{Bug, Fake};
+use random::Random;
+use subject::Program;
+use workers::first_failure;
+use world::{Plan, Ran, World, run};
+
+/// Seeds in which a planted bug must be seen.
+const SEEDS_OF_A_BUG: u64 = 400;
+
+/// Seeds whose calls are enumerated.
+const ENUMERATED_SEEDS: u64 = 8;
+
+/// What the command line asks for.
+struct Options {
+    name: String,
+    seeds: u64,
+    seed: Option<u64>,
+    is_complete: bool,
+}
+
+impl Options {
+    fn read() -> Option<Self> {
+        let mut options = Self { name: String::new(), seeds: 40, seed: None, is_complete: false };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--seeds" => options.seeds = arguments.next()?.parse().ok()?,
+                "--seed" => options.seed = Some(arguments.next()?.parse().ok()?),
+                "--enumerate" => options.is_complete = true,
+                name if !name.starts_with('-') => name.clone_into(&mut options.name),
+                // What other test programs of the run are told.
+                _ => {}
+            }
+        }
+        Some(options)
+    }
+
+    fn asks_for(&self, name: &str) -> bool {
+        name.contains(&self.name)
+    }
+}
+
+fn main() -> ExitCode {
+    let Some(options) = Options::read() else {
+        eprintln!("usage: [NAME] [--seeds N] [--seed S] [--enumerate]");
+        return ExitCode::from(2);
+    };
+    let checks = disk::checks::CHECKS.iter().chain(auditor::checks::CHECKS);
+    for (name, check) in checks.filter(|(name, _)| options.asks_for(name)) {
+        check();
+        println!("{name}");
+    }
+    let program = Fake::default();
+    let result = simulate(&program, &options)
+        .and_then(|()| enumerate(&program, &options))
+        .and_then(|()| plant_bugs(&options));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(what) => {
+            eprintln!("{what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the schedules of seeds.
+fn simulate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
+    let name = "schedules_of_seeds_keep_every_promise";
+    if !options.asks_for(name) {
+        return Ok(());
+    }
+    let seeds = options.seed.map_or(0..options.seeds, |seed| seed..seed + 1);
+    let plans: Vec<Plan> = seeds.map(Plan::random).collect();
+    report(name, program, &plans)
+}
+
+/// Runs every place for a fault, or some of them.
+fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
+    let names = [
+        "a_crash_at_any_call_loses_nothing",
+        "an_error_of_any_call_loses_nothing",
+        "a_crash_at_any_call_of_a_recovery_loses_nothing",
+    ];
+    if !names.iter().any(|name| options.asks_for(name)) {
+        return Ok(());
+    }
+    let [of_crashes, of_errors, of_recoveries] = names;
+    let seed = options.seed.unwrap_or(0);
+    let mut random = Random::new(seed);
+    let mut some = |mut plans: Vec<Plan>, count: usize| {
+        if !options.is_complete {
+            random.shuffle(&mut plans);
+            plans.truncate(count);
+        }
+        plans
+    };
+    let (mut crashes, mut errors) = (Vec::new(), Vec::new());
+    for seed in seed..seed + if options.seed.is_some() { 1 } else { ENUMERATED_SEEDS } {
+        crashes.extend(enumeration::crashes(program, seed)?);
+        errors.extend(enumeration::errors(program, seed)?);
+    }
+    if options.asks_for(of_crashes) {
+        report(of_crashes, program, &some(crashes.clone(), 40))?;
+    }
+    if options.asks_for(of_errors) {
+        report(of_errors, program, &some(errors, 40))?;
+    }
+    if options.asks_for(of_recoveries) {
+        let mut sum = Sum::default();
+        for first in some(crashes, 5) {
+            let mut world = World::new(program, first.seed);
+            let result = world.live_through(&first.processes);
+            result.map_err(|what| format!("{of_recoveries}: {what}"))?;
+            let plans = some(enumeration::crashes_in_recovery(&world, &first)?, 10);
+            sum.add_all(of_recoveries, &plans, |plan| {
+                let mut world = world.fork();
+                let result = world.live_through(&plan.processes[first.processes.len()..]);
+                let result = result.and_then(|()| world.finish());
+                world.tell(plan, result)
+            })?;
+        }
+        println!("{of_recoveries}: {sum}");
+    }
+    Ok(())
+}
+
+/// The auditor must see what a program gets wrong.
+fn plant_bugs(options: &Options) -> Result<(), String> {
+    for bug in Bug::ALL {
+        let name = format!("the_auditor_sees_that_it_{bug:?}");
+        if !options.asks_for(&name) {
+            continue;
+        }
+        let program = Fake::with(bug);
+        let plans: Vec<Plan> = (0..SEEDS_OF_A_BUG).map(Plan::random).collect();
+        let Some((position, what)) = first_failure(&plans, |plan| run(&program, plan).map(drop)) else {
+            return Err(format!("{name}: not in {SEEDS_OF_A_BUG} seeds"));
+        };
+        println!("{name}: seed {}, {}", plans[position].seed, what.lines().next().unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// What runs come to.
+#[derive(Default)]
+struct Sum {
+    runs: usize,
+    epochs: usize,
+    events: usize,
+    calls: usize,
+    faults: usize,
+    time: Duration,
+}
+
+impl Sum {
+    /// Runs plans on all cores.
+    fn add_all(
+        &mut self,
+        name: &str,
+        plans: &[Plan],
+        run: impl Fn(&Plan) -> Result<Ran, String> + Sync,
+    ) -> Result<(), String> {
+        let start = Instant::now();
+        let sum = Mutex::new(self);
+        let failure = first_failure(plans, |plan| {
+            let ran = run(plan)?;
+            let mut sum = sum.lock().unwrap();
+            sum.runs += 1;
+            sum.epochs += ran.epochs;
+            sum.events += ran.events;
+            sum.calls += ran.calls.iter().map(Vec::len).sum::<usize>();
+            sum.faults += ran.faults;
+            Ok(())
+        });
+        sum.into_inner().unwrap().time += start.elapsed();
+        let Some((position, what)) = failure else { return Ok(()) };
+        let seed = plans[position].seed;
+        Err(format!("{name}: seed {seed} (repeat with `-- {name} --seed {seed}`): {what}"))
+    }
+}
+
+impl fmt::Display for Sum {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runs, epochs, events, calls, faults, time } = self;
+        write!(formatter, "{runs} runs, {epochs} epochs, {events} events sent, {calls} calls, ")?;
+        write!(formatter, "{faults} processes with faults, {} ms", time.as_millis())
+    }
+}
+
+fn report<P: Program>(name: &str, program: &P, plans: &[Plan]) -> Result<(), String> {
+    let mut sum = Sum::default();
+    sum.add_all(name, plans, |plan| run(program, plan))?;
+    println!("{name}: {sum}");
+    Ok(())
+}
