@@ -32,8 +32,9 @@ mod verify;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, SchemaRef};
 use schemas::timestamp::Timestamp;
 
 pub(crate) use actions::AddFile;
@@ -191,8 +192,7 @@ impl<'a> DeltaTable<'a> {
     fn grow(&mut self, newer: &Columns, now: Timestamp) -> Result<(), AggregateError> {
         let Some(metadata) = self.state.metadata.clone() else { return Ok(()) };
         let refused = |problem| columns_error(self.disk, &self.directory, problem);
-        let columns: Columns =
-            serde_json::from_str(&metadata.schema_string).map_err(|error| refused(error.to_string()))?;
+        let columns = self.columns()?;
         let is_empty = self.state.files.is_empty();
         let grown = if is_empty { newer.clone() } else { columns.grown(newer).map_err(refused)? };
         if grown == columns {
@@ -306,6 +306,21 @@ impl<'a> DeltaTable<'a> {
     #[must_use]
     pub fn version(&self) -> u64 {
         self.state.version
+    }
+
+    /// The Arrow schema that all its files can be read with: what a file lacks is null.
+    ///
+    /// # Errors
+    /// [`AggregateError::TableColumns`] when another program has given it columns of other types.
+    pub fn schema(&self) -> Result<SchemaRef, AggregateError> {
+        let refused = |problem| columns_error(self.disk, &self.directory, problem);
+        self.columns()?.arrow().map(Arc::new).map_err(refused)
+    }
+
+    fn columns(&self) -> Result<Columns, AggregateError> {
+        let text = self.state.metadata.as_ref().map_or("", |metadata| metadata.schema_string.as_str());
+        let refused = |error: serde_json::Error| columns_error(self.disk, &self.directory, error.to_string());
+        serde_json::from_str(text).map_err(refused)
     }
 
     /// The last epoch of a partition whose rows are in the table.

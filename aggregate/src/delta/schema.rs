@@ -5,9 +5,14 @@
 //! files of a time before its first member lack it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Where a binary column of the log says how many bytes every value has.
+const BYTES: &str = "tallybook.bytes";
 
 /// Columns, or members of a struct.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +35,7 @@ struct Column {
     #[serde(rename = "type")]
     data_type: ColumnType,
     nullable: bool,
-    metadata: BTreeMap<String, serde_json::Value>,
+    metadata: BTreeMap<String, Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +74,18 @@ impl Columns {
     fn of_fields(fields: &Fields) -> Result<Self, String> {
         let fields = fields.iter().map(|field| Column::of(field)).collect::<Result<_, _>>()?;
         Ok(Self { kind: StructKind::Struct, fields })
+    }
+
+    /// The Arrow schema that all files of the table can be read with.
+    ///
+    /// # Errors
+    /// The column that has no Arrow type.
+    pub(super) fn arrow(&self) -> Result<Schema, String> {
+        Ok(Schema::new(self.arrow_fields()?))
+    }
+
+    fn arrow_fields(&self) -> Result<Fields, String> {
+        self.fields.iter().map(Column::arrow).collect()
     }
 
     /// These columns and those that `newer` has beyond them.
@@ -113,7 +130,20 @@ impl Column {
         let name = field.name().clone();
         let data_type = ColumnType::of(field.data_type()).map_err(|problem| format!("{name}: {problem}"))?;
         let nullable = field.is_nullable() || matches!(data_type, ColumnType::Struct(_));
-        Ok(Self { name, data_type, nullable, metadata: BTreeMap::new() })
+        let metadata = match field.data_type() {
+            DataType::FixedSizeBinary(bytes) => BTreeMap::from([(BYTES.to_owned(), (*bytes).into())]),
+            _ => BTreeMap::new(),
+        };
+        Ok(Self { name, data_type, nullable, metadata })
+    }
+
+    fn arrow(&self) -> Result<Field, String> {
+        let bytes = self.metadata.get(BYTES).and_then(Value::as_i64);
+        let data_type = match bytes.and_then(|bytes| i32::try_from(bytes).ok()) {
+            Some(bytes) => DataType::FixedSizeBinary(bytes),
+            None => self.data_type.arrow().map_err(|problem| format!("{}: {problem}", self.name))?,
+        };
+        Ok(Field::new(&self.name, data_type, self.nullable))
     }
 
     fn grown(&self, newer: &Self) -> Result<Self, String> {
@@ -150,6 +180,26 @@ impl ColumnType {
         }
     }
 
+    fn arrow(&self) -> Result<DataType, String> {
+        match self {
+            Self::Struct(members) => members.arrow_fields().map(DataType::Struct),
+            Self::List(list) => {
+                let item = Field::new("item", list.element_type.arrow()?, list.contains_null);
+                Ok(DataType::List(Arc::new(item)))
+            }
+            Self::Plain(name) => match name.as_str() {
+                "boolean" => Ok(DataType::Boolean),
+                "integer" => Ok(DataType::Int32),
+                "long" => Ok(DataType::Int64),
+                "string" => Ok(DataType::Utf8),
+                "binary" => Ok(DataType::Binary),
+                "date" => Ok(DataType::Date32),
+                "timestamp" => Ok(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+                other => decimal(other).ok_or_else(|| format!("{other} is no type of a table of ours")),
+            },
+        }
+    }
+
     fn grown(&self, newer: &Self) -> Result<Self, String> {
         match (self, newer) {
             (Self::Plain(name), Self::Plain(other)) if name == other => Ok(self.clone()),
@@ -163,10 +213,14 @@ impl ColumnType {
     }
 }
 
+/// The type that `decimal(38,18)` is.
+fn decimal(text: &str) -> Option<DataType> {
+    let (precision, scale) = text.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
+    Some(DataType::Decimal128(precision.trim().parse().ok()?, scale.trim().parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn plain(name: &str, data_type: DataType, nullable: bool) -> Field {
@@ -183,10 +237,10 @@ mod tests {
     }
 
     #[test]
-    fn every_type_of_our_tables_has_its_delta_name() {
+    fn a_type_of_our_tables_has_a_delta_name_and_back() {
         let item =
             Field::new("item", DataType::Struct(vec![plain("n", DataType::Int32, false)].into()), false);
-        let made = columns(vec![
+        let fields = vec![
             plain("flag", DataType::Boolean, false),
             plain("id", DataType::FixedSizeBinary(16), true),
             plain("time", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false),
@@ -195,12 +249,13 @@ mod tests {
             plain("epoch", DataType::Int64, false),
             plain("tiers", DataType::List(Arc::new(item)), false),
             dimensions(&["model"]),
-        ]);
+        ];
+        let made = columns(fields.clone());
         let text = serde_json::to_string(&made).unwrap();
         let expected = concat!(
             r#"{"type":"struct","fields":["#,
             r#"{"name":"flag","type":"boolean","nullable":false,"metadata":{}},"#,
-            r#"{"name":"id","type":"binary","nullable":true,"metadata":{}},"#,
+            r#"{"name":"id","type":"binary","nullable":true,"metadata":{"tallybook.bytes":16}},"#,
             r#"{"name":"time","type":"timestamp","nullable":false,"metadata":{}},"#,
             r#"{"name":"day","type":"date","nullable":false,"metadata":{}},"#,
             r#"{"name":"amount","type":"decimal(38,18)","nullable":false,"metadata":{}},"#,
@@ -214,6 +269,9 @@ mod tests {
         );
         assert_eq!(text, expected);
         assert_eq!(serde_json::from_str::<Columns>(&text).unwrap(), made);
+        let back: Vec<_> =
+            made.arrow().unwrap().fields().iter().map(|field| field.data_type().clone()).collect();
+        assert_eq!(back, fields.iter().map(|field| field.data_type().clone()).collect::<Vec<_>>());
         assert!(Columns::of(&Schema::new(vec![plain("x", DataType::Float64, false)])).is_err());
     }
 

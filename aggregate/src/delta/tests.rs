@@ -1,9 +1,7 @@
 //! Two writers at one table.
 
-use std::sync::Arc;
-
 use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, TimeUnit};
 use arrow::record_batch::RecordBatch;
 use serde_json::json;
 
