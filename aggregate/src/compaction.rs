@@ -23,7 +23,7 @@ pub struct CompactionLimits {
 
 impl Default for CompactionLimits {
     fn default() -> Self {
-        Self { small_bytes: 64 << 20, small_files_min: 8, joined_bytes_max: 256 << 20 }
+        Self { small_bytes: 16 << 20, small_files_min: 8, joined_bytes_max: 256 << 20 }
     }
 }
 

@@ -20,6 +20,9 @@ use crate::identities::identity_run_content;
 /// First part number of runs that upkeep makes; those before are of epochs.
 const UPKEEP_PART: usize = 90_000;
 
+/// Runs that there are before some are merged.
+const MERGE_RUNS_MIN: usize = 16;
+
 /// Runs that were merged.
 #[derive(Debug)]
 pub struct MergedRuns {
@@ -71,6 +74,9 @@ impl Committer {
     /// # Errors
     /// [`AggregateError`] when one cannot be read, or the new one not written.
     pub fn merge_runs(&mut self) -> Result<Option<MergedRuns>, AggregateError> {
+        if self.standing.runs.len() < MERGE_RUNS_MIN {
+            return Ok(None);
+        }
         let mut runs = Vec::new();
         for name in &self.standing.runs {
             runs.push(open_run(&self.directory, name)?);
