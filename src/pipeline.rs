@@ -281,7 +281,7 @@ fn finish(
     draft.contents.append(&mut accrued.contents);
     draft.accruals = Some(accrued.totals);
     progress.begin(Stage::Committing);
-    partition.commit(draft, Some(&accrued.revisions))?;
+    partition.commit_last(draft, &accrued.revisions)?;
     partition.balance()?;
     Ok(())
 }

@@ -106,7 +106,7 @@ pub struct ContentFile {
     kind: ContentKind,
     name: String,
     path: PathBuf,
-    /// What is not in the file yet.
+    /// What is not in the file and not hashed yet.
     waiting: Vec<u8>,
     file: Option<Box<dyn DiskFile>>,
     length: u64,
@@ -133,6 +133,7 @@ impl ContentFile {
 
     fn write_out(&mut self) -> io::Result<()> {
         self.spill()?;
+        self.hasher.update(&self.waiting);
         if let Some(file) = &mut self.file {
             file.write_all(&self.waiting)?;
         }
@@ -147,6 +148,8 @@ impl ContentFile {
     pub fn finish(mut self, rows: u64) -> Result<MadeContent, AggregateError> {
         if self.file.is_some() {
             self.write_out().map_err(|error| AggregateError::Write { path: self.path.clone(), error })?;
+        } else {
+            self.hasher.update(&self.waiting);
         }
         let content = EpochContent {
             kind: self.kind,
@@ -166,14 +169,16 @@ impl Write for ContentFile {
     }
 
     fn write_all(&mut self, buffer: &[u8]) -> io::Result<()> {
-        self.hasher.update(buffer);
         self.length += buffer.len() as u64;
         let limit = if self.file.is_some() { WRITE_BYTES } else { INLINE_BYTES_MAX };
         if self.waiting.len() + buffer.len() > limit {
             self.write_out()?;
         }
         match &mut self.file {
-            Some(file) if buffer.len() >= WRITE_BYTES => file.write_all(buffer),
+            Some(file) if buffer.len() >= WRITE_BYTES => {
+                self.hasher.update(buffer);
+                file.write_all(buffer)
+            }
             _ => {
                 self.waiting.extend_from_slice(buffer);
                 Ok(())

@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use ingest::dedup::Month;
 use rating::catalog::Catalog;
@@ -96,6 +97,8 @@ pub struct Partition {
     pub identities: Identities,
     directory: Arc<DataDirectory>,
     catalog: Arc<Catalog>,
+    /// State of the decider after an epoch, for a checkpoint.
+    state: Option<(u64, Vec<u8>)>,
 }
 
 impl Partition {
@@ -151,7 +154,7 @@ impl Partition {
         let since = (since.unsigned_abs(), standing.epoch - checkpointed.1);
         let committer =
             Committer::new(Arc::clone(&directory), ledger, standing, clock, in_force, loose, since);
-        let mut partition = Self { decider, committer, identities, directory, catalog };
+        let mut partition = Self { decider, committer, identities, directory, catalog, state: None };
         partition.advance_horizon(options.horizon_months);
         Ok((partition, recovered))
     }
@@ -205,9 +208,31 @@ impl Partition {
     /// Is a checkpoint worth its cost? What is folded without it is then more than what it takes to read one.
     #[must_use]
     pub fn wants_checkpoint(&self) -> bool {
+        checkpoint_is_due(&self.decider, self.committer.since_checkpoint())
+    }
+
+    /// Commits the last epoch of a run; meanwhile the state after it is put together, if a checkpoint is due then.
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn commit_last(&mut self, draft: EpochDraft, revisions: &Revisions) -> Result<(), AggregateError> {
+        if draft.is_empty() && self.committer.standing().books.is_accrued {
+            return Ok(());
+        }
+        self.decider.accrued(revisions);
         let (events, epochs) = self.committer.since_checkpoint();
-        let state = self.decider.totals().len() as u64;
-        events >= state.max(CHECKPOINT_EVENTS_MIN) || epochs >= CHECKPOINT_EPOCHS_MAX
+        let received = draft.tally.counts.received.unsigned_abs();
+        let Self { decider, committer, identities, directory, state, .. } = self;
+        let is_due = checkpoint_is_due(decider, (events + received, epochs + 1));
+        let (committed, encoded) = thread::scope(|scope| {
+            let encoding = is_due.then(|| scope.spawn(|| encode(decider, directory)));
+            let committed = committer.append(draft).and_then(|epoch| committer.sync().map(|()| epoch));
+            (committed, encoding.and_then(|encoding| encoding.join().ok()))
+        });
+        let committed = committed?;
+        identities.note_committed(&committed);
+        *state = encoded.transpose()?.map(|encoded| (committed.epoch.epoch, encoded));
+        Ok(())
     }
 
     /// Writes a checkpoint of the last epoch, and removes what only older ones needed.
@@ -215,13 +240,24 @@ impl Partition {
     /// # Errors
     /// [`AggregateError`]; the partition can go on.
     pub fn checkpoint(&mut self) -> Result<(), AggregateError> {
-        let state = self.state()?;
+        let state = self.prepare_checkpoint()?;
+        self.committer.write_checkpoint(&state)?;
+        self.committer.end_checkpoint()
+    }
+
+    /// The state for a checkpoint of the last epoch, after its identities are all in runs.
+    fn prepare_checkpoint(&mut self) -> Result<Vec<u8>, AggregateError> {
+        let epoch = self.committer.standing().epoch;
+        let state = match self.state.take() {
+            Some((of, state)) if of == epoch => state,
+            _ => self.state()?,
+        };
         let Self { committer, identities, decider, .. } = self;
         identities.note_run(committer.write_loose()?);
         if let Some(merged) = committer.merge_runs()? {
             identities.note_merged(decider.dedup_mut(), merged)?;
         }
-        committer.checkpoint(&state)
+        Ok(state)
     }
 
     /// The state of the decider.
@@ -268,11 +304,21 @@ impl Partition {
     /// # Errors
     /// [`AggregateError`]; what is committed stays so.
     pub fn maintain(&mut self, limits: SnapshotLimits) -> Result<(), AggregateError> {
-        if self.wants_checkpoint() {
-            self.checkpoint()?;
+        if !self.wants_checkpoint() {
+            return self.snapshot(limits).map(|_| ());
         }
-        self.snapshot(limits)?;
-        Ok(())
+        let state = self.prepare_checkpoint()?;
+        let (committer, directory) = (&self.committer, &self.directory);
+        let (written, followed) = thread::scope(|scope| {
+            let writing = scope.spawn(|| committer.write_checkpoint(&state));
+            let followed = snapshot::follow(directory, committer, limits);
+            (writing.join(), followed)
+        });
+        if let Ok(written) = written {
+            written?;
+            self.committer.end_checkpoint()?;
+        }
+        self.remove_segments(followed?)
     }
 
     /// Makes epochs that are in no table yet rows of the tables, if they are many or old, joins small files of
@@ -282,10 +328,22 @@ impl Partition {
     /// [`AggregateError`]; it can be done again.
     pub fn snapshot(&mut self, limits: SnapshotLimits) -> Result<u64, AggregateError> {
         let snapshot = snapshot::follow(&self.directory, &self.committer, limits)?;
-        let readers = readers::slowest(&self.directory)?;
-        self.committer.remove_segments(snapshot, readers)?;
+        self.remove_segments(snapshot)?;
         Ok(snapshot)
     }
+
+    /// Removes segments that nothing needs when the tables have epochs up to this one.
+    fn remove_segments(&mut self, snapshot: u64) -> Result<(), AggregateError> {
+        let readers = readers::slowest(&self.directory)?;
+        self.committer.remove_segments(snapshot, readers).map(|_| ())
+    }
+}
+
+/// Is a checkpoint worth its cost after so many events and epochs? What is folded without it is then more than what
+/// it takes to read one.
+fn checkpoint_is_due(decider: &Decider, (events, epochs): (u64, u64)) -> bool {
+    let state = decider.totals().len() as u64;
+    events >= state.max(CHECKPOINT_EVENTS_MIN) || epochs >= CHECKPOINT_EPOCHS_MAX
 }
 
 /// What recovery begins with.

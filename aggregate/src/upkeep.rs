@@ -101,12 +101,21 @@ impl Committer {
     ///
     /// # Errors
     /// [`AggregateError`]; the partition can go on.
-    pub fn checkpoint(&mut self, state: &[u8]) -> Result<(), AggregateError> {
+    pub fn write_checkpoint(&self, state: &[u8]) -> Result<(), AggregateError> {
         let disk = self.directory.disk();
-        let failed = |error| AggregateError::Write { path: disk.path(checkpoint::DIRECTORY), error };
-        checkpoint::write(&**disk, &self.standing, state).map_err(failed)?;
+        let written = checkpoint::write(&**disk, &self.standing, state);
+        written.map_err(|error| AggregateError::Write { path: disk.path(checkpoint::DIRECTORY), error })
+    }
+
+    /// Removes what only checkpoints needed that are older than the one that was written.
+    ///
+    /// # Errors
+    /// [`AggregateError`]; the partition can go on.
+    pub fn end_checkpoint(&mut self) -> Result<(), AggregateError> {
         self.since_checkpoint = (0, 0);
-        self.remove_unneeded().map_err(failed)
+        let disk = self.directory.disk();
+        let removed = self.remove_unneeded();
+        removed.map_err(|error| AggregateError::Write { path: disk.path(checkpoint::DIRECTORY), error })
     }
 
     /// Removes old checkpoints, and runs that no checkpoint names and no epoch after the oldest.

@@ -27,7 +27,8 @@ pub(super) fn commit(
             if let Some(run) = committer.write_loose()? {
                 let _ = committed.send(CommitNote::Run(run));
             }
-            committer.checkpoint(&state)?;
+            committer.write_checkpoint(&state)?;
+            committer.end_checkpoint()?;
         }
     }
     Ok(())
