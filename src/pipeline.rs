@@ -103,7 +103,6 @@ pub fn run(plan: &RunPlan, partition: &mut Partition, progress: &Progress) -> Re
     if !sources.is_empty() || !before.books.is_accrued {
         read_and_commit(plan, sources, partition, progress, stored)?;
     }
-    progress.begin(Stage::Committing);
     report.end(partition.committer.standing());
     Ok(report)
 }

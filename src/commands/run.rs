@@ -67,7 +67,6 @@ pub(super) fn perform(arguments: &RunArguments) -> Result<RunReport> {
     let opened = Partition::open(directory, &catalogs, in_force, Arc::new(SystemClock), options);
     let (mut partition, recovered) = opened?;
     let report = pipeline::run(&plan, &mut partition, &progress)?;
-    progress.begin(Stage::Committing);
     partition.maintain(SnapshotLimits::NOTHING)?;
     progress.begin(Stage::Done);
     drop(display);
