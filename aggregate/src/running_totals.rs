@@ -93,8 +93,10 @@ pub struct RunningTotals {
     /// Per account and meter, the charge met last.
     pub(crate) newest: Vec<u32>,
     pub(crate) by_key: HashMap<ChargeKey, u32>,
-    /// Combinations of dimension values, by their numbers; combination 0 is none.
+    /// Combinations of dimensions and their values, by their numbers; combination 0 is none.
     pub(crate) groups: HashMap<Box<[u32]>, u32>,
+    /// The combination of the usage that is being rated.
+    combination: Vec<u32>,
     /// The dimension values of the usage that is being rated.
     group: Vec<u32>,
     /// Distinct values: per charge and value, the earliest event time.
@@ -150,6 +152,7 @@ impl RunningTotals {
             charges: Charges::new(slots),
             by_key: HashMap::default(),
             groups: HashMap::default(),
+            combination: Vec::new(),
             group: Vec::new(),
             distinct: HashMap::default(),
             latest: HashMap::default(),
@@ -309,7 +312,7 @@ impl RunningTotals {
             line: applicable.line,
             meter: usage.meter,
             period_start: applicable.period_start,
-            group: self.group(&numbers),
+            group: self.group(&rate.group, &numbers),
         };
         let is_newest = self.charges.all.get(newest as usize).is_some_and(|charge| charge.key == key);
         let known = if is_newest { Some(newest) } else { self.by_key.get(&key).copied() };
@@ -389,14 +392,19 @@ impl RunningTotals {
     }
 
     /// The number of a combination of dimension values.
-    fn group(&mut self, numbers: &[u32]) -> u32 {
-        if numbers.is_empty() {
+    fn group(&mut self, dimensions: &[usize], values: &[u32]) -> u32 {
+        if values.is_empty() {
             return 0;
         }
         let next = u32::try_from(self.groups.len() + 1).unwrap_or(u32::MAX);
-        match self.groups.get(numbers) {
+        let combination = &mut self.combination;
+        combination.clear();
+        for (dimension, value) in dimensions.iter().zip(values) {
+            combination.extend([u32::try_from(*dimension).unwrap_or(u32::MAX), *value]);
+        }
+        match self.groups.get(combination.as_slice()) {
             Some(group) => *group,
-            None => *self.groups.entry(numbers.into()).or_insert(next),
+            None => *self.groups.entry(combination.as_slice().into()).or_insert(next),
         }
     }
 

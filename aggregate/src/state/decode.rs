@@ -72,16 +72,25 @@ impl RunningTotals {
         Ok(self.decode_distinct(reader)?)
     }
 
-    /// Reads combinations of dimension values; of how many values each is.
+    /// Reads combinations of dimension values; of how many values each is. A dimension that the catalog has no more
+    /// gets a position that no other has: no charge that it knows is told apart by it.
     fn decode_groups(&mut self, reader: &mut ByteReader<'_>) -> Result<Vec<usize>, Damage> {
-        let count = reader.count(2)?;
+        let mut dimensions = Vec::new();
+        for gone in (0..reader.count(1)?).map(|place| u32::MAX - u32::try_from(place).unwrap_or(0)) {
+            let name = reader.text()?;
+            let known = self.catalog.dimensions().iter().position(|known| known.as_str() == name);
+            dimensions.push(known.and_then(|known| u32::try_from(known).ok()).unwrap_or(gone));
+        }
+        let count = reader.count(3)?;
         self.groups.reserve(count);
         let mut lengths = Vec::with_capacity(count);
         for number in 1..=count {
             let number = u32::try_from(number).map_err(|_| Damage("there are too many groups"))?;
             let length = reader.count(1)?;
-            let mut values = Vec::with_capacity(length);
+            let mut values = Vec::with_capacity(length * 2);
             for _ in 0..length {
+                let dimension = dimensions.get(reader.small::<u32>()? as usize);
+                values.push(*dimension.ok_or(Damage("a dimension is not there"))?);
                 // 0 is no value.
                 values.push(reader.small::<u32>()?.wrapping_sub(1));
             }

@@ -29,15 +29,22 @@ impl RunningTotals {
         self.encode_distinct(writer)
     }
 
-    /// Combinations of dimension values, in order of their numbers.
+    /// Names of dimensions, and combinations of values, in order of their numbers.
     fn encode_groups(&self, writer: &mut ByteWriter<'_>) -> io::Result<()> {
         let mut groups: Vec<(u32, &[u32])> =
             self.groups.iter().map(|(values, number)| (*number, &**values)).collect();
         groups.sort_unstable();
+        let dimensions = self.catalog.dimensions();
+        writer.count(dimensions.len());
+        for dimension in dimensions {
+            writer.text(dimension.as_str());
+        }
         writer.count(groups.len());
         for (_, values) in groups {
-            writer.count(values.len());
-            for value in values {
+            let pairs = values.as_chunks::<2>().0;
+            writer.count(pairs.len());
+            for [dimension, value] in pairs {
+                writer.number((*dimension).into());
                 writer.number(if *value == NO_VALUE { 0 } else { u64::from(*value) + 1 });
             }
             writer.pour()?;

@@ -28,6 +28,7 @@ pub(crate) fn catalog(documents: &Value) -> Result<Arc<Catalog>, String> {
         meters: read(&documents["meters"]),
         price_books: read(&documents["price_books"]),
         contracts: read(&documents["contracts"]),
+        csv_mappings: read(&documents["csv_mappings"]),
         ..Documents::default()
     });
     compiled.map(Arc::new).map_err(|problems| problems[0].to_string())
@@ -39,7 +40,7 @@ fn read<T: DeserializeOwned>(documents: &Value) -> Vec<Located<T>> {
         document: serde_json::from_value(document.clone()).unwrap(),
         origin: origin.clone(),
     };
-    documents.as_array().unwrap().iter().map(located).collect()
+    documents.as_array().into_iter().flatten().map(located).collect()
 }
 
 /// What amounts belong to: contract line, meter and first day of the billing period.

@@ -93,8 +93,8 @@ pub(crate) fn rate(random: &mut Random, meter: &str) -> Value {
         rate["free_quantity"] = json!(decimal(random, 20));
     }
     if meter == "grouped" && model != "matrix" {
-        let groups = [json!(["region"]), json!(["region", "tier"]), json!([])];
-        rate["group_by"] = groups[random.below(3)].clone();
+        let groups = [json!(["region"]), json!(["tier"]), json!(["region", "tier"]), json!([])];
+        rate["group_by"] = groups[random.below(4)].clone();
     }
     rate["meter"] = json!(meter);
     rate
