@@ -16,6 +16,7 @@ mod changes;
 mod command_line;
 mod contract_tables;
 mod csv_usage;
+mod delta;
 mod every_model;
 mod examples;
 mod interrupted;
