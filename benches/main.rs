@@ -7,8 +7,18 @@
 mod decode;
 mod pipeline;
 mod price_models;
+mod recovery;
+mod small_epochs;
 mod snapshot;
 mod workload;
 
-criterion::criterion_group!(benches, decode::bench, price_models::bench, snapshot::bench, pipeline::bench);
+criterion::criterion_group!(
+    benches,
+    decode::bench,
+    price_models::bench,
+    snapshot::bench,
+    pipeline::bench,
+    recovery::bench,
+    small_epochs::bench
+);
 criterion::criterion_main!(benches);

@@ -1,11 +1,8 @@
-//! A whole run: from files to published results.
+//! A whole run: from files to a data directory.
 
 use std::fs;
-use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use tallybook::pipeline::{RunPlan, run};
-use tallybook::progress::Progress;
 
 use crate::workload::{EVENTS, EVENTS_AXIS, workload};
 
@@ -17,17 +14,10 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         group.bench_function(format!("decoders={decoders}/{EVENTS_AXIS}"), |bencher| {
             bencher.iter_batched(
                 || workload.scratch(),
-                |output| {
-                    let plan = RunPlan {
-                        inputs: workload.inputs.clone(),
-                        catalog: Arc::clone(&workload.catalog),
-                        output: output.clone(),
-                        decoders,
-                        accrual_events: false,
-                    };
-                    let report = run(&plan, &Progress::default()).unwrap();
-                    assert_eq!(report.rated, workload.truth.rated);
-                    fs::remove_dir_all(output).unwrap();
+                |data| {
+                    let report = workload.run(&data, decoders);
+                    assert_eq!(report.run.counts.rated.unsigned_abs(), workload.truth.rated);
+                    fs::remove_dir_all(data).unwrap();
                 },
                 BatchSize::PerIteration,
             );

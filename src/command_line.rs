@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use schemas::id::CsvMappingId;
 
 use crate::generate::{ACCOUNTS_DEFAULT, ACCOUNTS_MAX};
+use crate::pipeline::EPOCH_EVENTS;
 
 /// The data directory, when nobody says.
 const DATA: &str = "data";
@@ -75,6 +76,10 @@ pub struct RunArguments {
     #[arg(long, value_name = "MIB", default_value_t = 1024,
           value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub dedup_memory: u32,
+    /// Events after which what was read is committed; the same files in smaller commits are the same results
+    #[arg(long, value_name = "N", default_value_t = EPOCH_EVENTS,
+          value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub epoch_events: u64,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become help text")]
     pub show: OutputArguments,

@@ -62,7 +62,7 @@ pub fn of(error: &anyhow::Error) -> u8 {
 fn of_aggregate(error: &AggregateError) -> u8 {
     match error {
         AggregateError::Directory(DirectoryError::Missing(_)) => QUERY,
-
+        AggregateError::CatalogConflict(_) => CATALOG,
         error if error.is_storage() => OUTPUT,
         error if error.is_damage() => DAMAGED,
         _ => FAILED,
@@ -89,6 +89,10 @@ fn write_explanation(to: &mut impl Write, error: &anyhow::Error) -> io::Result<(
     }
     if let Some(error) = error.downcast_ref::<DataFusionError>() {
         return writeln!(to, "error: {}", sql::explain(error));
+    }
+    if let Some(AggregateError::CatalogConflict(_)) = error.downcast_ref() {
+        // A line for each conflict, which are fit for a terminal.
+        return writeln!(to, "error: {error}");
     }
     // What has a place in the file system says so; what has none is standard output.
     let place = if is_of_no_place(error) { "standard output: " } else { "" };

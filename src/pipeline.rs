@@ -46,6 +46,9 @@ const SPARE_BATCHES: usize = 4;
 /// Decided batches in the round.
 const DECIDED_BATCHES: usize = 4;
 
+/// Events of an epoch of a run, about, when nobody says: it ends with a batch.
+pub const EPOCH_EVENTS: u64 = 1 << 20;
+
 /// What a run is asked to do.
 #[derive(Debug)]
 pub struct RunPlan {
@@ -53,6 +56,8 @@ pub struct RunPlan {
     pub inputs: Vec<Input>,
     /// Decoders; one per core is best.
     pub decoders: usize,
+    /// Events of an epoch, about: it ends with a batch.
+    pub epoch_events: u64,
 }
 
 /// Why a run failed.
@@ -169,7 +174,8 @@ fn read_and_commit(
             spawn(scope, "decode", move || decode(decoder, reader, &empty, &decoded))?;
         }
         drop((empty_rx, decoded_tx));
-        let deciding = Deciding::new(decider, identities, &inputs, &committed_rx, next_epoch, stored);
+        let deciding =
+            Deciding::new(decider, identities, &inputs, &committed_rx, next_epoch, plan.epoch_events, stored);
         let deciding =
             spawn(scope, "decide", move || decide(deciding, &decoded_rx, &used_rx, &decided_tx, progress))?;
         let committing = spawn(scope, "commit", move || commit(committer, &made_rx, &committed_tx))?;

@@ -38,10 +38,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins a stage, which ends the one before.
+    /// Begins a stage, which ends the one before; one that is begun already goes on.
     pub fn begin(&self, stage: Stage) {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        stages.push((stage, Instant::now()));
+        if stages.last().is_none_or(|(last, _)| *last != stage) {
+            stages.push((stage, Instant::now()));
+        }
     }
 
     /// The stages begun so far, and when.

@@ -16,8 +16,12 @@ use crate::report::RunReport;
 /// What writing fails with.
 pub(crate) fn show_report(to: &mut impl Write, report: &RunReport, data: &Path) -> io::Result<()> {
     if report.inputs_known > 0 {
-        let known = count(report.inputs_known, "input is", "inputs are");
-        writeln!(to, "{known} counted already, and was not read again.\n")?;
+        let known = count(
+            report.inputs_known,
+            "input was read by an earlier run",
+            "inputs were read by earlier runs",
+        );
+        writeln!(to, "{known}: what is counted is not read again.\n")?;
     }
     let run = &report.run;
     let counts = run.counts;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use crate::support::{Workplace, event, files, shortest};
+use crate::support::{Workplace, event, shortest, table_files};
 
 /// The meters of the catalog.
 const METERS: [&str; 18] = [
@@ -286,7 +286,7 @@ proptest! {
         place.write("in-order.ndjson", lines(&usages));
         place.write("shuffled-1.ndjson", lines(&shuffled[..split]));
         place.write("shuffled-2.ndjson", lines(&shuffled[split..]));
-        place.run_to("results", &["in-order.ndjson"]);
+        place.run_to("in-order", &["in-order.ndjson"]);
         place.run_to("shuffled", &["shuffled-*.ndjson"]);
 
         let mut by_line: BTreeMap<(&str, &str, u8), Vec<&Usage>> = BTreeMap::new();
@@ -304,9 +304,9 @@ proptest! {
                 ]
             })
             .collect();
-        for results in ["results", "shuffled"] {
+        for data in ["in-order", "shuffled"] {
             let totals = crate::support::query(
-                &place.path(results),
+                &place.path(data),
                 "SELECT a.contract_line_id, a.meter_id, r.billing_period_start, r.amount, a.exact, a.posted,
                         a.events
                  FROM (SELECT contract_line_id, meter_id, billing_period_start, sum(event_count) AS events,
@@ -318,11 +318,9 @@ proptest! {
                     AND CAST(a.billing_period_start AS DATE) = r.billing_period_start
                  ORDER BY 1, 2, 3",
             );
-            prop_assert_eq!(&totals, &expected, "{}", results);
+            prop_assert_eq!(&totals, &expected, "{}", data);
         }
-        let accruals = |results: &str| -> Vec<Vec<u8>> {
-            files(&place.path(results).join("accruals")).into_iter().map(|(_, bytes)| bytes).collect()
-        };
-        prop_assert!(accruals("results") == accruals("shuffled"), "accruals differ in their bytes");
+        let accruals = |data: &str| table_files(&place.path(data), "accruals");
+        prop_assert!(accruals("in-order") == accruals("shuffled"), "accruals differ in their bytes");
     }
 }

@@ -13,7 +13,7 @@ fn the_demo_gives_the_exact_totals_of_its_example() {
     let first = place.call(&["demo", "--json", "--quiet"]);
     assert_eq!(first.code, 0, "{}", first.stderr);
     let expected = example("llm-tokens").join("expected.json");
-    check(&serde_json::from_str(&first.stdout).unwrap(), &place.path("tallybook-demo/results"), &expected);
+    check(&serde_json::from_str(&first.stdout).unwrap(), &place.path("tallybook-demo/data"), &expected);
     // A second demo replaces the first, and the commands it shows work as they are.
     let again = called(&place.command(&["demo"]).env_remove("CARGO_MANIFEST_DIR").output().unwrap());
     assert_eq!(again.code, 0, "{}", again.stderr);
@@ -64,11 +64,11 @@ fn every_price_model_has_its_exact_totals() {
 fn check_example(name: &str) {
     let place = Workplace::new();
     let report = place.run_example(name);
-    check(&report, &place.path("results"), &example(name).join("expected.json"));
+    check(&report, &place.path("data"), &example(name).join("expected.json"));
 }
 
 /// Holds a report and its tables against the expected totals.
-fn check(report: &Value, results: &Path, expected: &Path) {
+fn check(report: &Value, data: &Path, expected: &Path) {
     let expected: Value = serde_json::from_slice(&std::fs::read(expected).unwrap()).unwrap();
     check_counts(report, &expected);
     let amounts: Vec<_> = report["amounts"].as_array().unwrap().iter().collect();
@@ -82,7 +82,7 @@ fn check(report: &Value, results: &Path, expected: &Path) {
         }
     }
     let lines = query(
-        results,
+        data,
         "SELECT contract_line_id, meter_id, sum(metered_quantity), sum(net_amount_exact), sum(delta_amount)
          FROM accruals GROUP BY 1, 2 ORDER BY 1, 2",
     );
@@ -92,6 +92,6 @@ fn check(report: &Value, results: &Path, expected: &Path) {
             .to_vec()
     });
     assert_eq!(lines, expected_lines.collect::<Vec<_>>());
-    assert_eq!(query(results, "SELECT * FROM reconciliation WHERE missing <> 0"), Vec::<Vec<String>>::new());
-    assert_eq!(query(results, "SELECT * FROM conservation WHERE missing <> 0"), Vec::<Vec<String>>::new());
+    assert_eq!(query(data, "SELECT * FROM reconciliation WHERE missing <> 0"), Vec::<Vec<String>>::new());
+    assert_eq!(query(data, "SELECT * FROM conservation WHERE missing <> 0"), Vec::<Vec<String>>::new());
 }

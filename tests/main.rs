@@ -10,12 +10,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod again;
 mod bad_catalog;
 mod bad_input;
 mod changes;
 mod command_line;
 mod contract_tables;
 mod csv_usage;
+mod data_directory;
 mod delta;
 mod every_model;
 mod examples;

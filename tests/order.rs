@@ -1,7 +1,7 @@
 //! RATE-2: the same events in another order, or decoded by another number of threads, give the same
-//! accruals, byte for byte; and in the same order the same results, all of them.
+//! accruals, byte for byte; and in the same order the same tables, all of them.
 
-use crate::support::{Workplace, event, files};
+use crate::support::{REPEATABLE_TABLES, Workplace, check_same_files, event, sorted_rows, table_files};
 
 const CATALOG: &str = "
 kind: legal_entity
@@ -58,36 +58,44 @@ fn rate_2_another_order_gives_the_same_accruals_byte_for_byte() {
     let second = place.run_to("second", &["two.ndjson"]);
     assert_eq!(first["amounts"], second["amounts"]);
     assert!(first["duplicate"].as_u64().unwrap() > 0);
-    let accruals = |results: &str| {
-        let files = files(&place.path(results).join("accruals")).into_iter();
-        files.map(|(_, bytes)| bytes).collect::<Vec<_>>()
-    };
-    assert!(accruals("first") == accruals("second"));
+    let accruals = ["first", "second"].map(|data| table_files(&place.path(data), "accruals"));
+    assert!(!accruals[0].is_empty() && accruals[0] == accruals[1]);
 }
 
 #[test]
-fn rate_2_the_same_input_gives_the_same_results_whatever_the_threads() {
+fn rate_2_the_same_input_gives_the_same_tables_whatever_the_threads() {
     let place = Workplace::with_catalog(CATALOG);
     place.write("usage/one.ndjson", events().join("\n"));
     place.write("usage/two.ndjson", reordered(&events()).join("\n") + "\nnot an event\n");
     for threads in ["1", "2", "7"] {
-        let results = format!("results-{threads}");
-        let arguments =
-            ["run", "-qc", "catalog", "-o", &results, "--threads", threads, "usage", "--accrual-events"];
+        let data = format!("data-{threads}");
+        let arguments = ["run", "-qc", "catalog", "-d", &data, "--threads", threads, "usage"];
         assert_eq!(place.call(&arguments).code, 0);
     }
-    let results = |threads: &str| {
-        let directory = place.path(&format!("results-{threads}"));
-        let files = files(&directory).into_iter();
-        files
-            .map(|(path, bytes)| (path.strip_prefix(&directory).unwrap().to_owned(), bytes))
-            .collect::<Vec<_>>()
-    };
-    let one = results("1");
-    assert_eq!(one.len(), 6, "four tables, accruals.ndjson and run.json");
     for threads in ["2", "7"] {
-        for (one, other) in one.iter().zip(results(threads)) {
-            assert!(*one == other, "{} differs with {threads} threads", other.0.display());
+        let [one, other] = ["1", threads].map(|threads| place.path(&format!("data-{threads}")));
+        check_same_files(&one, &other);
+        for table in REPEATABLE_TABLES {
+            let rows = [&one, &other].map(|data| sorted_rows(data, table, &[]));
+            assert!(rows[0] == rows[1], "{table}");
         }
+    }
+}
+
+/// RATE-2: how events are split into epochs shows in the column `epoch` alone.
+#[test]
+fn rate_2_smaller_epochs_give_the_same_rows() {
+    let place = Workplace::with_catalog(CATALOG);
+    place.write("usage.ndjson", events().join("\n"));
+    let [one, many] = ["1048576", "1000"].map(|events| {
+        let arguments =
+            ["run", "-q", "--json", "-c", "catalog", "-d", events, "--epoch-events", events, "usage.ndjson"];
+        let report: serde_json::Value = serde_json::from_str(&place.call(&arguments).stdout).unwrap();
+        report["epochs"][1].as_u64().unwrap()
+    });
+    assert!(one == 1 && many > 5, "{one} and {many}");
+    for table in ["rated_usage", "accruals", "quarantine"] {
+        let rows = ["1048576", "1000"].map(|data| sorted_rows(&place.path(data), table, &["epoch"]));
+        assert!(rows[0] == rows[1], "{table}");
     }
 }

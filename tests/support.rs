@@ -53,19 +53,19 @@ impl Workplace {
         command
     }
 
-    /// Runs inputs with the catalog of this place into `results`, and gives the report.
+    /// Runs inputs with the catalog of this place into `data`, and gives the report.
     pub(crate) fn run(&self, inputs: &[&str]) -> Value {
-        self.run_to("results", inputs)
+        self.run_to("data", inputs)
     }
 
-    pub(crate) fn run_to(&self, results: &str, inputs: &[&str]) -> Value {
-        let fixed = ["run", "--quiet", "--json", "--catalog", "catalog", "--output", results];
+    pub(crate) fn run_to(&self, data: &str, inputs: &[&str]) -> Value {
+        let fixed = ["run", "--quiet", "--json", "--catalog", "catalog", "--data", data];
         let called = self.call(&[&fixed, inputs].concat());
         assert_eq!(called.code, 0, "{}", called.stderr);
         serde_json::from_str(&called.stdout).unwrap()
     }
 
-    /// Runs an example into `results`, and gives the report.
+    /// Runs an example into `data`, and gives the report.
     pub(crate) fn run_example(&self, name: &str) -> Value {
         let [catalog, usage] =
             ["catalog", "usage"].map(|part| example(name).join(part).display().to_string());
@@ -74,9 +74,15 @@ impl Workplace {
         serde_json::from_str(&called.stdout).unwrap()
     }
 
+    /// Has a run committed anything to `data`?
+    pub(crate) fn has_epochs(&self) -> bool {
+        let ledger = self.path("data/ledger");
+        ledger.exists() && !files(&ledger).is_empty()
+    }
+
     /// The rows of a query, as text; decimals without zeros at their end.
     pub(crate) fn query(&self, sql: &str) -> Vec<Vec<String>> {
-        query(&self.path("results"), sql)
+        query(&self.path("data"), sql)
     }
 }
 
@@ -115,8 +121,16 @@ pub(crate) fn called(output: &Output) -> Called {
     }
 }
 
-pub(crate) fn query(results: &Path, sql: &str) -> Vec<Vec<String>> {
-    let output = program().args(["query", "--format", "csv", "--data"]).arg(results).arg(sql).output();
+/// All rows of a table but these columns, sorted.
+pub(crate) fn sorted_rows(data: &Path, table: &str, except: &[&str]) -> Vec<Vec<String>> {
+    let except = if except.is_empty() { String::new() } else { format!("EXCLUDE ({})", except.join(", ")) };
+    let mut rows = query(data, &format!("SELECT * {except} FROM {table}"));
+    rows.sort();
+    rows
+}
+
+pub(crate) fn query(data: &Path, sql: &str) -> Vec<Vec<String>> {
+    let output = program().args(["query", "--format", "csv", "--data"]).arg(data).arg(sql).output();
     let called = called(&output.unwrap());
     assert_eq!(called.code, 0, "{sql}: {}", called.stderr);
     let mut reader = csv::Reader::from_reader(called.stdout.as_bytes());
@@ -142,6 +156,33 @@ pub(crate) fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     }
     files.sort();
     files
+}
+
+/// The Parquet files of a table of a data directory with their bytes, by name.
+pub(crate) fn table_files(data: &Path, table: &str) -> Vec<(String, Vec<u8>)> {
+    let directory = data.join("tables").join(table);
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "parquet"));
+    let mut files: Vec<_> = files.map(|path| (name(&path), fs::read(&path).unwrap())).collect();
+    files.sort();
+    files
+}
+
+/// The tables whose rows follow from events and catalog alone: `epochs` says when besides.
+pub(crate) const REPEATABLE_TABLES: [&str; 5] =
+    ["rated_usage", "accruals", "quarantine", "control_totals", "settled"];
+
+/// Holds the table files of two data directories against each other, names and bytes.
+pub(crate) fn check_same_files(one: &Path, other: &Path) {
+    for table in REPEATABLE_TABLES {
+        let files = [one, other].map(|data| table_files(data, table));
+        let names = files.each_ref().map(|files| files.iter().map(|(name, _)| name).collect::<Vec<_>>());
+        assert_eq!(names[0], names[1], "{table}");
+        for ((name, bytes), (_, others)) in files[0].iter().zip(&files[1]) {
+            assert!(bytes == others, "{table}: {name} differs");
+        }
+    }
 }
 
 /// A usage event in JSON.

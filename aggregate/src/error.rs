@@ -58,6 +58,14 @@ pub enum AggregateError {
     /// Identities of events cannot be read or written.
     #[error(transparent)]
     Identities(#[from] RunError),
+    /// A file that an epoch names is not there.
+    #[error(
+        "{path}: the file is missing, and what was committed is in it: restore it from a copy, `tallybook doctor` says what else is missing"
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+    },
     /// Fewer epochs than there were.
     #[error(
         "{directory}: the ledger ends with epoch {found}, but epoch {expected} was committed: segments were lost or not copied; restore them from a copy"
@@ -71,7 +79,7 @@ pub enum AggregateError {
         expected: u64,
     },
     /// No checkpoint to begin with, and not all epochs.
-    #[error("there is no sound checkpoint{}, and the ledger begins with epoch {oldest}: restore a checkpoint from a copy", .skipped.as_ref().map(|path| format!(" ({} is damaged)", path.display())).unwrap_or_default())]
+    #[error("there is no sound checkpoint{}, and the ledger begins with epoch {oldest}: restore a checkpoint, or the segments before it, from a copy", .skipped.as_ref().map(|path| format!(" ({} is damaged)", path.display())).unwrap_or_default())]
     NoCheckpoint {
         /// Oldest epoch there is.
         oldest: u64,
@@ -206,6 +214,7 @@ impl AggregateError {
         matches!(
             self,
             Self::Damaged { .. }
+                | Self::Lost { .. }
                 | Self::NotAsRated { .. }
                 | Self::Identities(_)
                 | Self::LedgerBehind { .. }
@@ -220,6 +229,14 @@ impl AggregateError {
                 | Self::Directory(_)
                 | Self::Ledger(_)
         )
+    }
+}
+
+/// What a file that an epoch names cannot be read for.
+pub(crate) fn read_error(path: PathBuf, error: io::Error) -> AggregateError {
+    match error.kind() {
+        io::ErrorKind::NotFound => AggregateError::Lost { path },
+        _ => AggregateError::Disk { path, error },
     }
 }
 

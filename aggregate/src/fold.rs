@@ -14,7 +14,7 @@ use crate::data_directory::DataDirectory;
 use crate::decider::Decider;
 use crate::disk;
 use crate::epoch_rows::{CatalogPositions, RatedRows, RowProblem};
-use crate::error::AggregateError;
+use crate::error::{AggregateError, read_error};
 use crate::ledger::{SealedEpoch, hash_of};
 use crate::usage_details::UsageDetail;
 
@@ -146,8 +146,7 @@ pub(crate) fn read_content(
     name: &str,
 ) -> Result<Vec<u8>, AggregateError> {
     let path = directory.disk().path(name);
-    let bytes = disk::read(&**directory.disk(), name)
-        .map_err(|error| AggregateError::Disk { path: path.clone(), error })?;
+    let bytes = disk::read(&**directory.disk(), name).map_err(|error| read_error(path.clone(), error))?;
     let found = hash_of(&bytes);
     if found == content.hash {
         Ok(bytes)
@@ -159,7 +158,7 @@ pub(crate) fn read_content(
 /// Opens a run of identities.
 pub(crate) fn open_run(directory: &DataDirectory, name: &str) -> Result<Run, AggregateError> {
     let bytes = directory.disk().open(name);
-    let bytes = bytes.map_err(|error| AggregateError::Disk { path: directory.disk().path(name), error })?;
+    let bytes = bytes.map_err(|error| read_error(directory.disk().path(name), error))?;
     let bytes = Arc::new(crate::disk::RunFile(bytes));
     Ok(Run::open(name.to_owned(), bytes, directory.key())?)
 }

@@ -102,7 +102,7 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Opens a partition to go on under a catalog, which is stored.
+    /// Opens a partition to go on under a catalog, which has to be stored before the next epoch.
     ///
     /// # Errors
     /// [`AggregateError`].
@@ -146,6 +146,12 @@ impl Partition {
         }
         if catalog.0 != in_force.0 {
             decider.change_catalog(Arc::clone(&in_force.1), directory.key(), options.decoders)?;
+        }
+        // What tables have was committed: its files are no leftovers.
+        let tables = snapshot::last_epochs(&directory, ledger.identity())?.into_iter().max().unwrap_or(0);
+        if standing.epoch < tables {
+            let (found, expected) = (standing.epoch, tables);
+            return Err(AggregateError::LedgerBehind { found, expected, directory: directory.path() });
         }
         remove_leftovers(&directory, &standing, &mut recovered)?;
         let catalog = Arc::clone(&in_force.1);
@@ -287,9 +293,13 @@ impl Partition {
     /// Refuses usage that is older than the horizon from here on, so that its identities may be forgotten.
     ///
     /// The horizon is counted from now or from the newest usage, whichever is earlier: neither a clock that
-    /// is wrong nor an event from the future makes anything be forgotten.
+    /// is wrong nor an event from the future makes anything be forgotten. What was interrupted goes on with the
+    /// horizon it had: whether usage is refused must not depend on that.
     fn advance_horizon(&mut self, months: u16) {
         let standing = self.committer.standing();
+        if !standing.books.is_accrued {
+            return;
+        }
         let now = Month::of(self.committer.clock().now().micros()).number();
         let first = now.min(standing.newest_month).saturating_sub(months);
         if first > standing.first_month {

@@ -66,6 +66,20 @@ def convert(data, catalog):
     return books
 
 
+def files(data, table):
+    """The files of a table, as the newest version of its log names them."""
+    log = f"{data}/tables/{table}/_delta_log"
+    names = set()
+    for version in sorted(glob.glob(f"{log}/*.json")):
+        with open(version) as file:
+            for action in map(json.loads, file):
+                if "add" in action:
+                    names.add(action["add"]["path"])
+                elif "remove" in action:
+                    names.discard(action["remove"]["path"])
+    return [f"{data}/tables/{table}/{name}" for name in sorted(names)]
+
+
 def rename(out, books):
     """Writes the results with the columns that verify.py expects."""
     import duckdb
@@ -85,7 +99,7 @@ def rename(out, books):
                      quantity::decimal(28,6) as quantity, contract_line_id as contract_line,
                      legal_entity_id as legal_entity, currency, price_book_id as price_book,
                      case when meter is not null then amount::decimal(38,12) end as amount
-              from read_parquet('{out}/results/rated_usage/*.parquet')
+              from read_parquet({files(f"{out}/data", "rated_usage")})
               left join per_unit on book = price_book_id and meter = meter_id)
         to '{out}/events.parquet' (format parquet)""")
     # A day on which only users came who had come before adds no seat; the truth has no row for it.
@@ -93,7 +107,7 @@ def rename(out, books):
         copy (select legal_entity_id as legal_entity, currency, contract_line_id as contract_line, meter_id as meter,
                      service_day as day, metered_quantity::decimal(38,6) as quantity,
                      net_amount_exact::decimal(38,12) as amount
-              from read_parquet('{out}/results/accruals/*.parquet') where metered_quantity <> 0)
+              from read_parquet({files(f"{out}/data", "accruals")}) where metered_quantity <> 0)
         to '{out}/accruals.parquet' (format parquet)""")
 
 
@@ -122,7 +136,7 @@ def main():
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.time()
-    command = [arguments.program, "run", "--quiet", "--json", "--catalog", f"{out}/catalog", "--output", f"{out}/results"]
+    command = [arguments.program, "run", "--quiet", "--json", "--catalog", f"{out}/catalog", "--data", f"{out}/data"]
     done = subprocess.run(command + inputs, capture_output=True, text=True)
     seconds = time.time() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -136,7 +150,7 @@ def main():
         "unknown_account": report["unrated_by_reason"].get("unknown_account", 0),
         "valid_unique": report["rated"],
     } | report["rejected_by_reason"]
-    size = lambda table: sum(os.path.getsize(file) for file in glob.glob(f"{out}/results/{table}/*"))
+    size = lambda table: sum(os.path.getsize(file) for file in files(f"{out}/data", table))
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     result = {
         "tool": "tallybook",

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 
 use super::run;
 use crate::command_line::{DemoArguments, OutputArguments, RunArguments};
+use crate::pipeline::EPOCH_EVENTS;
 
 /// A file of the example.
 macro_rules! example {
@@ -61,6 +62,7 @@ pub fn demo(arguments: &DemoArguments) -> Result<()> {
         threads: None,
         dedup_months: 13,
         dedup_memory: 1024,
+        epoch_events: EPOCH_EVENTS,
         show: arguments.show,
     };
     let report = run::perform(&arguments)?;

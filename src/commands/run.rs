@@ -49,13 +49,13 @@ pub(super) fn perform(arguments: &RunArguments) -> Result<RunReport> {
     drop(files);
     let inputs = find_inputs(&arguments.inputs, catalog.csv_mappings(), arguments.csv_mapping.as_ref())?;
     let cores = || thread::available_parallelism().map_or(1, NonZero::get);
-    let plan = RunPlan { inputs, decoders: arguments.threads.map_or_else(cores, usize::from) };
+    let decoders = arguments.threads.map_or_else(cores, usize::from);
+    let plan = RunPlan { inputs, decoders, epoch_events: arguments.epoch_events };
 
     progress.begin(Stage::Recovering);
     let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::new(&arguments.data));
     let directory = Arc::new(DataDirectory::open(&disk).map_err(AggregateError::from)?);
     let catalogs = CatalogStore::new(&disk);
-    catalogs.keep(&archive)?;
     let options = PartitionOptions {
         decoders: plan.decoders,
         identity_bytes_max: (arguments.dedup_memory as usize) << 20,
@@ -63,9 +63,11 @@ pub(super) fn perform(arguments: &RunArguments) -> Result<RunReport> {
         ..PartitionOptions::default()
     };
     let in_force = (archive.hash, Arc::clone(&catalog));
-    drop(archive);
     let opened = Partition::open(directory, &catalogs, in_force, Arc::new(SystemClock), options);
     let (mut partition, recovered) = opened?;
+    // IMPORTANT: before the first epoch that names it, and not if it is refused.
+    catalogs.keep(&archive)?;
+    drop(archive);
     let report = pipeline::run(&plan, &mut partition, &progress)?;
     partition.maintain(SnapshotLimits::NOTHING)?;
     progress.begin(Stage::Done);

@@ -14,11 +14,8 @@ use super::RunError;
 use super::commit::CommitNote;
 use crate::progress::Progress;
 
-/// Events of an epoch of a run, about: it ends with a batch.
-const EPOCH_EVENTS: u64 = 1 << 20;
-
-/// Events after which a run writes a checkpoint, so that a kill costs little.
-const CHECKPOINT_EVENTS: u64 = 16 << 20;
+/// Epochs after which a run writes a checkpoint, so that a kill costs little.
+const CHECKPOINT_EPOCHS: u64 = 16;
 
 /// Batches after which the number of events is estimated: by then those that are read and not decided
 /// yet are few of all that were read.
@@ -44,7 +41,9 @@ pub(super) struct Deciding<'a> {
     committed_epoch: u64,
     lines: LineCount,
     positions: Vec<InputProgress>,
-    /// Batches, events of the run, of the epoch, and since the checkpoint.
+    /// Events of an epoch.
+    epoch_events: u64,
+    /// Batches, events of the run and of the epoch, and epochs since the checkpoint.
     batches: u64,
     received: u64,
     in_epoch: u64,
@@ -60,6 +59,7 @@ impl<'a> Deciding<'a> {
         inputs: &'a [Input],
         committed: &'a Receiver<CommitNote>,
         epoch: u64,
+        epoch_events: u64,
         stored: u64,
     ) -> Self {
         Self {
@@ -71,6 +71,7 @@ impl<'a> Deciding<'a> {
             committed_epoch: epoch.saturating_sub(1),
             lines: LineCount::default(),
             positions: Vec::new(),
+            epoch_events,
             batches: 0,
             received: 0,
             in_epoch: 0,
@@ -131,12 +132,12 @@ impl<'a> Deciding<'a> {
 
     /// Ends the epoch, if it is large enough.
     pub(super) fn cut_if_due(&mut self) -> Result<Option<EpochCut>, RunError> {
-        if self.in_epoch < EPOCH_EVENTS {
+        if self.in_epoch < self.epoch_events {
             return Ok(None);
         }
-        self.since_checkpoint += self.in_epoch;
+        self.since_checkpoint += 1;
         let mut cut = self.cut();
-        if self.since_checkpoint >= CHECKPOINT_EVENTS {
+        if self.since_checkpoint >= CHECKPOINT_EPOCHS {
             self.since_checkpoint = 0;
             cut.state = Some(self.identities.state_of(self.decider)?);
         }

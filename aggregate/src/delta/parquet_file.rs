@@ -15,10 +15,11 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::schema::types::ColumnPath;
 
 use crate::disk::{Disk, DiskBytes, DiskFile};
 use crate::error::AggregateError;
-use crate::parquet_columns::parquet_error;
+use crate::parquet_columns::{FALSE_POSITIVES, parquet_error};
 
 /// Rows of a row group.
 pub(crate) const ROW_GROUP_ROWS: usize = 1 << 20;
@@ -201,6 +202,7 @@ impl<'a> Writer<'a> {
             .set_created_by(crate::CREATED_BY.to_owned())
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_column_bloom_filter_fpp(ColumnPath::from("accrual_id"), FALSE_POSITIVES)
             .build();
         let file = BufWriter::with_capacity(BUFFER_BYTES, file);
         let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties));

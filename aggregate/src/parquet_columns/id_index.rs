@@ -10,7 +10,7 @@ use parquet::errors::Result;
 use super::plain::UUID_BYTES;
 
 /// Share of the ids not there that a filter takes for being there.
-const FALSE_POSITIVES: f64 = 0.01;
+pub(crate) const FALSE_POSITIVES: f64 = 0.01;
 
 /// The index of the UUIDs of the chunk that is being filled.
 pub(super) struct IdIndex {

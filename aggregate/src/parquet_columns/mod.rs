@@ -19,6 +19,7 @@ mod table;
 pub(crate) use column::{LongColumn, TextColumn};
 pub(crate) use decimal::DecimalColumn;
 pub(crate) use file::{FileSchema, ParquetFile, RowGroup, parquet_error};
+pub(crate) use id_index::FALSE_POSITIVES;
 pub(crate) use plain::{PlainColumn, UuidColumn};
 pub(crate) use repeating::RepeatingColumn;
 pub(crate) use table::{Layout, Rows, TableBuffers, TableWriter};

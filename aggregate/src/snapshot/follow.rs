@@ -11,7 +11,7 @@ use crate::compaction::{CompactionLimits, compact};
 use crate::data_directory::DataDirectory;
 use crate::delta::{DeltaTable, RETENTION_MS};
 use crate::error::AggregateError;
-use crate::ledger::SealedEpoch;
+use crate::ledger::{LedgerIdentity, SealedEpoch};
 
 /// Bytes of rows that are in memory for one snapshot, about.
 const SNAPSHOT_BYTES: u64 = 256 << 20;
@@ -26,7 +26,7 @@ pub(crate) fn follow(
     let disk = &**directory.disk();
     let identity = committer.ledger().identity().clone();
     let now = committer.clock().now();
-    let last = last_epoch(directory, &identity.ledger_id, identity.partition)?;
+    let last = last_epochs(directory, &identity)?.into_iter().min().unwrap_or(0);
     let mut waiting = Waiting::default();
     let mut taken = last;
     let mut take_waiting = |waiting: &mut Waiting| {
@@ -75,19 +75,16 @@ impl Waiting {
     }
 }
 
-/// The last epoch that all tables have.
-pub(crate) fn last_epoch(
+/// The last epoch of a partition that each table has; 0 if it has none.
+pub(crate) fn last_epochs(
     directory: &DataDirectory,
-    ledger_id: &str,
-    partition: u32,
-) -> Result<u64, AggregateError> {
-    let mut last = u64::MAX;
-    for table in SnapshotTable::ALL {
+    identity: &LedgerIdentity,
+) -> Result<Vec<u64>, AggregateError> {
+    let last = |table: SnapshotTable| {
         let table = DeltaTable::load(&**directory.disk(), &table.directory())?;
-        let epoch = table.and_then(|table| table.last_epoch(ledger_id, partition));
-        last = last.min(epoch.unwrap_or(0));
-    }
-    Ok(last)
+        Ok(table.and_then(|table| table.last_epoch(&identity.ledger_id, identity.partition)).unwrap_or(0))
+    };
+    SnapshotTable::ALL.into_iter().map(last).collect()
 }
 
 /// Joins small files of tables, and removes those that were joined long ago.
