@@ -1,4 +1,4 @@
-//! Tables as other programs read them: `delta_readers.py` with delta-rs and DuckDB, against our own SQL.
+//! Tables as other programs read them: `delta_readers.py` with delta-rs and `DuckDB`, against our own SQL.
 //!
 //! Needs a Python with `deltalake`, `pyarrow` and `duckdb`, named by `TALLYBOOK_TEST_PYTHON`; without it nothing
 //! is tested, and that is said.
@@ -38,8 +38,10 @@ fn epoch_1_other_readers_of_delta_lake_see_every_row_once() {
         ("settled", &[]),
         ("epochs", &[]),
     ] {
-        let sums: String = amounts.iter().map(|amount| format!(", sum({amount})")).collect();
-        let row = &place.query(&format!("SELECT count(*){sums} FROM {table}"))[0];
+        let columns =
+            ["*"].iter().chain(amounts).zip(std::iter::once("count").chain(std::iter::repeat("sum")));
+        let columns: Vec<_> = columns.map(|(column, function)| format!("{function}({column})")).collect();
+        let row = &place.query(&format!("SELECT {} FROM {table}", columns.join(", ")))[0];
         assert_eq!(read[table]["rows"].to_string(), row[0], "{table}");
         for (amount, sum) in amounts.iter().zip(&row[1..]) {
             let theirs = read[table]["sums"][amount].as_str().unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::checkpoint::Standing;
 use crate::clock::Clock;
 use crate::data_directory::DataDirectory;
 use crate::decider::EpochTally;
-use crate::epoch_files::{EpochFiles, MadeContent, sync_contents};
+use crate::epoch_files::{EpochFiles, INLINE_BYTES_MAX, MadeContent, sync_contents};
 use crate::error::AggregateError;
 use crate::identities::identity_content;
 use crate::ledger::{Ledger, SealedEpoch};
@@ -81,6 +81,8 @@ pub struct Committer {
     pub(crate) since_checkpoint: (u64, u64),
     /// The next epoch says that usage before this time is refused.
     pub(crate) forgets_before: Option<Timestamp>,
+    /// The most bytes of a content that are kept within the ledger.
+    pub(crate) inline_bytes_max: usize,
 }
 
 impl Committer {
@@ -94,7 +96,18 @@ impl Committer {
         loose: Vec<Entry>,
         since_checkpoint: (u64, u64),
     ) -> Self {
-        Self { directory, ledger, standing, clock, catalog, loose, since_checkpoint, forgets_before: None }
+        let inline_bytes_max = INLINE_BYTES_MAX;
+        Self {
+            directory,
+            ledger,
+            standing,
+            clock,
+            catalog,
+            loose,
+            since_checkpoint,
+            forgets_before: None,
+            inline_bytes_max,
+        }
     }
 
     /// Where the partition stands with the epochs appended.
@@ -127,6 +140,12 @@ impl Committer {
         self.standing.epoch + 1
     }
 
+    /// Where the contents of the next epoch go.
+    pub(crate) fn files(&self) -> EpochFiles {
+        EpochFiles::new(self.directory.disk(), self.standing.partition, self.next_epoch())
+            .with_inline_bytes_max(self.inline_bytes_max)
+    }
+
     /// Appends an epoch. It is committed by [`Committer::sync`].
     ///
     /// # Errors
@@ -135,8 +154,7 @@ impl Committer {
         let EpochDraft { tally, rated, quarantine, accruals, mut contents, .. } = draft;
         let mut identities = tally.identities;
         if !identities.is_empty() {
-            let files = EpochFiles::new(self.directory.disk(), self.standing.partition, self.next_epoch());
-            contents.push(identity_content(&files, &mut identities, self.directory.key())?);
+            contents.push(identity_content(&self.files(), &mut identities, self.directory.key())?);
         }
         sync_contents(&mut contents)?;
         let overflow = |Overflow| AggregateError::Overflow("amount per currency");

@@ -134,6 +134,12 @@ impl ControlTotals {
         self.month.start
     }
 
+    /// Was nothing counted?
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Events with an outcome.
     #[must_use]
     pub fn total(&self, outcome: Outcome) -> u64 {

@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ingest::keyed_hash::HashKey;
-use schemas::epoch::ContentKind;
+use schemas::epoch::{ContentHash, ContentKind};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, Disk, DiskLock};
 use crate::epoch_files::content_directory;
-use crate::ledger::LedgerIdentity;
+use crate::ledger::{LedgerIdentity, hash_of};
 
 /// Version of the layout of a data directory.
 pub const DIRECTORY_FORMAT: u32 = 1;
@@ -75,6 +75,12 @@ pub enum DirectoryError {
         /// The program.
         found: String,
     },
+    /// A key that is not the one the identities were hashed with.
+    #[error("{path}: this is not the key that the directory was made with: restore it from a copy")]
+    OtherKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// Data of another version.
     #[error(
         "{path}: format {found} of the directory is not known to this program, which reads {DIRECTORY_FORMAT}: use a newer one"
@@ -104,6 +110,8 @@ struct Description {
     program: String,
     format: u32,
     ledger_id: String,
+    /// Hash of the secret.
+    identity_key: ContentHash,
     made_by: String,
 }
 
@@ -125,19 +133,24 @@ impl DataDirectory {
     pub fn open(disk: &Arc<dyn Disk>) -> Result<Self, DirectoryError> {
         let failed = |name: &'static str| move |error| DirectoryError::Disk { path: disk.path(name), error };
         disk.create_directory("").map_err(failed(""))?;
-        let names = disk.list("").map_err(failed(""))?;
-        let is_ours = names.iter().any(|name| name == DIRECTORY_FILE);
-        if !is_ours && !names.iter().all(|name| is_leftover(name)) {
+        let names = || disk.list("").map_err(failed(""));
+        let is_ours = |names: &[String]| names.iter().any(|name| name == DIRECTORY_FILE);
+        let before = names()?;
+        if !is_ours(&before) && !before.iter().all(|name| is_leftover(name)) {
             return Err(DirectoryError::Foreign(disk.path("")));
         }
         let lock = disk.lock(LOCK_FILE).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => DirectoryError::Busy(disk.path("")),
             _ => DirectoryError::Disk { path: disk.path(LOCK_FILE), error },
         })?;
-        if !is_ours {
-            make(&**disk).map_err(failed(""))?;
+        // Another process may have made it meanwhile.
+        if !is_ours(&names()?) {
+            make(disk)?;
         }
         let mut directory = Self::read(disk)?;
+        if !has_epochs(&**disk).map_err(failed("ledger"))? {
+            make_durable(&**disk).map_err(failed(""))?;
+        }
         directory.lock = Some(lock);
         for kind in [
             ContentKind::RatedUsage,
@@ -180,6 +193,9 @@ impl DataDirectory {
         let description: Description =
             serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
         let key = read_key(disk)?;
+        if hash_of(&key.to_bytes()) != description.identity_key {
+            return Err(DirectoryError::OtherKey { path: disk.path(KEY_FILE) });
+        }
         Ok(Self { disk: Arc::clone(disk), ledger_id: description.ledger_id, key, lock: None })
     }
 
@@ -220,23 +236,43 @@ fn is_leftover(name: &str) -> bool {
     made.contains(&name.strip_suffix(".new").unwrap_or(name))
 }
 
-fn make(disk: &dyn Disk) -> io::Result<()> {
+fn make(disk: &Arc<dyn Disk>) -> Result<(), DirectoryError> {
+    let failed = |error| DirectoryError::Disk { path: disk.path(""), error };
     // A key that is there was put there to be used: two directories with one key name identities alike.
-    if !disk.list("")?.iter().any(|name| name == KEY_FILE) {
-        let key = HashKey::random().to_bytes();
-        let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-        disk::replace(disk, KEY_FILE, format!("{digits}\n").as_bytes())?;
-    }
-    let id = uuid_of(*HashKey::random().to_bytes().first_chunk().unwrap_or(&[0; 16]));
+    let is_key = |names: Vec<String>| names.iter().any(|name| name == KEY_FILE);
+    let key = if is_key(disk.list("").map_err(failed)?) { read_key(disk)? } else { HashKey::random() };
+    let key = key.to_bytes();
+    let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+    disk::replace(&**disk, KEY_FILE, format!("{digits}\n").as_bytes()).map_err(failed)?;
     let description = Description {
         program: PROGRAM.to_owned(),
         format: DIRECTORY_FORMAT,
-        ledger_id: id,
+        ledger_id: uuid_of(*HashKey::random().to_bytes().first_chunk().unwrap_or(&[0; 16])),
+        identity_key: hash_of(&key),
         made_by: crate::CREATED_BY.to_owned(),
     };
-    let mut text = serde_json::to_vec_pretty(&description)?;
+    let mut text = serde_json::to_vec_pretty(&description).map_err(|error| failed(error.into()))?;
     text.push(b'\n');
-    disk::replace(disk, DIRECTORY_FILE, &text)
+    disk::replace(&**disk, DIRECTORY_FILE, &text).map_err(failed)
+}
+
+/// Is there something in the ledger?
+fn has_epochs(disk: &dyn Disk) -> io::Result<bool> {
+    for partition in disk.list("ledger")? {
+        if !disk.list(&format!("ledger/{partition}"))?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Writes what a directory says of itself anew, as it is: who made it may have died before it was durable, and
+/// epochs would be lost with it.
+fn make_durable(disk: &dyn Disk) -> io::Result<()> {
+    for name in [KEY_FILE, DIRECTORY_FILE] {
+        disk::replace(disk, name, &disk::read(disk, name)?)?;
+    }
+    Ok(())
 }
 
 /// Random bytes as a UUID of version 4.

@@ -264,6 +264,12 @@ impl Decider {
         }
     }
 
+    /// Was nothing decided since the last cut?
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.control.is_empty()
+    }
+
     /// Texts since the last cut.
     fn new_texts(&mut self) -> EpochTexts {
         let since = |texts: &Interner, known: &mut usize| {

@@ -24,13 +24,32 @@ pub struct EpochFiles {
     disk: Arc<dyn Disk>,
     partition: u32,
     epoch: u64,
+    inline_bytes_max: usize,
 }
 
 impl EpochFiles {
     /// Contents for an epoch that is being made.
     #[must_use]
     pub fn new(disk: &Arc<dyn Disk>, partition: u32, epoch: u64) -> Self {
-        Self { disk: Arc::clone(disk), partition, epoch }
+        Self { disk: Arc::clone(disk), partition, epoch, inline_bytes_max: INLINE_BYTES_MAX }
+    }
+
+    /// Keeps contents of so many bytes within the ledger.
+    #[must_use]
+    pub fn with_inline_bytes_max(self, inline_bytes_max: usize) -> Self {
+        Self { inline_bytes_max, ..self }
+    }
+
+    /// The most bytes of a content that are kept within the ledger.
+    #[must_use]
+    pub const fn inline_bytes_max(&self) -> usize {
+        self.inline_bytes_max
+    }
+
+    /// Contents for the epoch after this one.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        Self { epoch: self.epoch + 1, ..self.clone() }
     }
 
     /// Contents of an epoch of a test, which are to be small.
@@ -64,6 +83,7 @@ impl EpochFiles {
             waiting: Vec::new(),
             file: None,
             length: 0,
+            inline_bytes_max: self.inline_bytes_max,
             hasher: blake3::Hasher::new(),
         }
     }
@@ -110,6 +130,7 @@ pub struct ContentFile {
     waiting: Vec<u8>,
     file: Option<Box<dyn DiskFile>>,
     length: u64,
+    inline_bytes_max: usize,
     hasher: blake3::Hasher,
 }
 
@@ -170,7 +191,7 @@ impl Write for ContentFile {
 
     fn write_all(&mut self, buffer: &[u8]) -> io::Result<()> {
         self.length += buffer.len() as u64;
-        let limit = if self.file.is_some() { WRITE_BYTES } else { INLINE_BYTES_MAX };
+        let limit = if self.file.is_some() { WRITE_BYTES } else { self.inline_bytes_max };
         if self.waiting.len() + buffer.len() > limit {
             self.write_out()?;
         }

@@ -18,8 +18,6 @@ use crate::usage_details::UsageDetail;
 
 /// Rated usage, quarantine and usage details.
 pub struct EpochTables {
-    disk: Arc<dyn Disk>,
-    partition: u32,
     files: EpochFiles,
     catalog: Arc<Catalog>,
     rated_usage: RatedUsageTable,
@@ -87,8 +85,6 @@ impl EpochTables {
         texts.learn(known);
         let is_distinct = |meter: &schemas::meter::Meter| meter.aggregation == Aggregation::Unique;
         Ok(Self {
-            disk: Arc::clone(disk),
-            partition,
             catalog: Arc::clone(catalog),
             rated_usage: RatedUsageTable::new(files.clone(), catalog, known)?,
             quarantine: QuarantineTable::new(files.clone(), inputs),
@@ -134,7 +130,7 @@ impl EpochTables {
         Ok(())
     }
 
-    /// Goes back to an epoch that turned out to hold nothing.
+    /// Begins an epoch in place of the one that was begun, which holds nothing.
     pub(crate) fn begin_again(&mut self, files: EpochFiles) {
         self.rated_usage.begin(files.clone());
         self.quarantine.begin(files.clone());
@@ -146,7 +142,7 @@ impl EpochTables {
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
     pub fn end(&mut self) -> Result<WrittenTables, AggregateError> {
-        let next = EpochFiles::new(&self.disk, self.partition, self.files.epoch() + 1);
+        let next = self.files.next();
         let (rated_usage, rated) = self.rated_usage.end(next.clone())?;
         let (quarantined, quarantine) = self.quarantine.end(next.clone())?;
         let mut contents: Vec<MadeContent> = rated_usage.into_iter().chain(quarantined).collect();

@@ -162,6 +162,14 @@ pub enum AggregateError {
         /// The epoch there is.
         found: u64,
     },
+    /// An earlier epoch could not be committed: what is decided from then on is built on what is lost.
+    #[error(
+        "an earlier epoch could not be committed, so nothing is decided any more: start the program again"
+    )]
+    Stopped,
+    /// The state is that of no epoch.
+    #[error("events are decided and not committed, so there is no state of an epoch: commit them first")]
+    NotCommitted,
     /// A total needs more than 38 digits.
     #[error("the {0} needs more than 38 digits: check quantities and prices")]
     Overflow(&'static str),

@@ -13,7 +13,7 @@ use schemas::epoch::ContentKind;
 use crate::committer::{Committed, identity_run};
 use crate::data_directory::DataDirectory;
 use crate::decider::Decider;
-use crate::epoch_files::{EpochFiles, INLINE_BYTES_MAX, MadeContent};
+use crate::epoch_files::{EpochFiles, MadeContent};
 use crate::error::AggregateError;
 use crate::fold::open_run;
 use crate::partition::encode;
@@ -107,7 +107,7 @@ pub(crate) fn identity_content(
     identities: &mut Vec<Entry>,
     key: &HashKey,
 ) -> Result<MadeContent, AggregateError> {
-    if identities.len() * IDENTITY_BYTES > INLINE_BYTES_MAX {
+    if identities.len() * IDENTITY_BYTES > files.inline_bytes_max() {
         return identity_run_content(files, 0, identities, key);
     }
     let mut file = files.begin(ContentKind::Identities, 0);

@@ -2,6 +2,9 @@
 //!
 //! Whoever sends a batch is told what became of its events after the commit that holds them (ACK-1). Batches of
 //! all who wait go into one epoch, and one sync commits it: a group commit.
+//!
+//! What could not be decided or committed is half in the state of the decider. Nothing is decided or committed from
+//! then on: the process has to start again.
 
 use ingest::event_batch::EventBatch;
 use schemas::epoch::{Epoch, EpochCause, InputProgress};
@@ -24,6 +27,7 @@ pub struct LiveWriter {
     tables: EpochTables,
     decided: DecidedBatch,
     buffers: Option<AccrualBuffers>,
+    is_stopped: bool,
 }
 
 impl LiveWriter {
@@ -33,7 +37,7 @@ impl LiveWriter {
     /// [`AggregateError`].
     pub fn new(partition: Partition, inputs: Vec<String>) -> Result<Self, AggregateError> {
         let standing = partition.committer.standing();
-        let tables = EpochTables::new(
+        let mut tables = EpochTables::new(
             partition.directory().disk(),
             standing.partition,
             standing.epoch + 1,
@@ -41,7 +45,8 @@ impl LiveWriter {
             &partition.decider.texts(),
             inputs,
         )?;
-        Ok(Self { partition, tables, decided: DecidedBatch::default(), buffers: None })
+        tables.begin_again(partition.committer.files());
+        Ok(Self { partition, tables, decided: DecidedBatch::default(), buffers: None, is_stopped: false })
     }
 
     /// The partition.
@@ -60,8 +65,10 @@ impl LiveWriter {
         batch: EventBatch,
         tell: impl FnOnce(&DecidedBatch),
     ) -> Result<EventBatch, AggregateError> {
+        self.begin()?;
         self.partition.decider.decide(batch, &mut self.decided)?;
         self.tables.append(&self.decided)?;
+        self.is_stopped = false;
         tell(&self.decided);
         Ok(self.decided.recycle())
     }
@@ -70,8 +77,24 @@ impl LiveWriter {
     /// there is nothing to commit.
     ///
     /// # Errors
-    /// [`AggregateError`]; nothing is committed.
+    /// [`AggregateError`]; nothing is committed any more then.
     pub fn commit(
+        &mut self,
+        positions: Vec<InputProgress>,
+        with_accruals: bool,
+    ) -> Result<Option<Epoch>, AggregateError> {
+        self.begin()?;
+        let committed = self.commit_epoch(positions, with_accruals)?;
+        self.is_stopped = false;
+        Ok(committed)
+    }
+
+    /// Begins what must end well, or nothing is decided any more.
+    fn begin(&mut self) -> Result<(), AggregateError> {
+        if std::mem::replace(&mut self.is_stopped, true) { Err(AggregateError::Stopped) } else { Ok(()) }
+    }
+
+    fn commit_epoch(
         &mut self,
         positions: Vec<InputProgress>,
         with_accruals: bool,

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::committer::{Committer, EpochDraft};
 use crate::data_directory::DataDirectory;
 use crate::decider::Decider;
-use crate::epoch_files::{content_directory, epoch_of};
+use crate::epoch_files::{INLINE_BYTES_MAX, content_directory, epoch_of};
 use crate::error::AggregateError;
 use crate::fold::{Folder, open_run};
 use crate::identities::Identities;
@@ -57,6 +57,8 @@ pub struct PartitionOptions {
     pub horizon_months: u16,
     /// Bytes of a segment of the ledger.
     pub segment_bytes: u64,
+    /// The most bytes of a content of an epoch that are kept within the ledger.
+    pub inline_bytes_max: usize,
 }
 
 impl Default for PartitionOptions {
@@ -67,6 +69,7 @@ impl Default for PartitionOptions {
             identity_bytes_max: 1 << 30,
             horizon_months: 13,
             segment_bytes: SEGMENT_BYTES,
+            inline_bytes_max: INLINE_BYTES_MAX,
         }
     }
 }
@@ -158,8 +161,9 @@ impl Partition {
         let identities = Identities::new(&directory, loose.clone());
         let since = standing.books.counts.received - checkpointed.0;
         let since = (since.unsigned_abs(), standing.epoch - checkpointed.1);
-        let committer =
+        let mut committer =
             Committer::new(Arc::clone(&directory), ledger, standing, clock, in_force, loose, since);
+        committer.inline_bytes_max = options.inline_bytes_max;
         let mut partition = Self { decider, committer, identities, directory, catalog, state: None };
         partition.advance_horizon(options.horizon_months);
         Ok((partition, recovered))
@@ -211,10 +215,11 @@ impl Partition {
         Ok(())
     }
 
-    /// Is a checkpoint worth its cost? What is folded without it is then more than what it takes to read one.
+    /// Is a checkpoint worth its cost? What is folded without it is then more than what it takes to read one. There is
+    /// none while events are decided and not committed.
     #[must_use]
     pub fn wants_checkpoint(&self) -> bool {
-        checkpoint_is_due(&self.decider, self.committer.since_checkpoint())
+        checkpoint_is_due(&self.decider, self.committer.since_checkpoint()) && self.decider.is_cut()
     }
 
     /// Commits the last epoch of a run; meanwhile the state after it is put together, if a checkpoint is due then.
@@ -246,6 +251,9 @@ impl Partition {
     /// # Errors
     /// [`AggregateError`]; the partition can go on.
     pub fn checkpoint(&mut self) -> Result<(), AggregateError> {
+        if !self.decider.is_cut() {
+            return Err(AggregateError::NotCommitted);
+        }
         let state = self.prepare_checkpoint()?;
         self.committer.write_checkpoint(&state)?;
         self.committer.end_checkpoint()

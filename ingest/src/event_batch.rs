@@ -9,6 +9,7 @@ use schemas::quarantine::RejectReason;
 
 use crate::csv_rows::CsvColumns;
 use crate::position::InputPosition;
+use crate::scan::PADDING;
 use crate::uuid::uuid_text;
 
 /// Number of an account that no contract names.
@@ -221,6 +222,14 @@ impl EventBatch {
         self.events.clear();
         self.usages.clear();
         self.new_texts.clear();
+    }
+
+    /// Takes records in that come from no input.
+    pub fn fill(&mut self, records: &[u8]) {
+        self.origin = BatchOrigin { input: NO_INPUT, ..BatchOrigin::default() };
+        self.bytes.clear();
+        self.bytes.extend_from_slice(records);
+        self.bytes.resize(records.len() + PADDING, 0);
     }
 
     /// Number of events.

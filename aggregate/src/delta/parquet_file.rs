@@ -1,6 +1,6 @@
 //! Parquet files of a table, read and written through the disk.
 
-use std::io::{self, BufWriter, Read};
+use std::io::{self, BufReader, BufWriter, Read};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StructArray, new_null_array};
@@ -27,6 +27,9 @@ pub(crate) const ROW_GROUP_ROWS: usize = 1 << 20;
 /// Rows that are read at once.
 const BATCH_ROWS: usize = 1 << 14;
 
+/// Bytes of the header of a page, about.
+const PAGE_HEADER_BYTES: usize = 1 << 10;
+
 /// Bytes that are written at once.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -49,10 +52,12 @@ impl Length for ParquetBytes {
 }
 
 impl ChunkReader for ParquetBytes {
-    type T = ParquetRead;
+    type T = BufReader<ParquetRead>;
 
-    fn get_read(&self, start: u64) -> Result<ParquetRead> {
-        Ok(ParquetRead { bytes: self.clone(), offset: start })
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        // Headers of pages are read byte by byte.
+        let reader = ParquetRead { bytes: self.clone(), offset: start };
+        Ok(BufReader::with_capacity(PAGE_HEADER_BYTES, reader))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {

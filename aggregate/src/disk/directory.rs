@@ -52,17 +52,13 @@ impl Disk for DirectoryDisk {
 
     fn create_directory(&self, name: &str) -> io::Result<()> {
         let path = self.path(name);
-        if path.is_dir() {
-            // Who made it may have died before it was durable.
-            let above = path.parent().filter(|above| !above.as_os_str().is_empty());
-            return sync(above.unwrap_or_else(|| Path::new(".")));
-        }
-        // A directory is durable when the one it is in is synced.
         let missing = path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.is_dir());
-        let missing: Vec<_> = missing.map(Path::to_owned).collect();
+        let missing = missing.count();
         fs::create_dir_all(&path)?;
-        for created in missing {
-            let above = created.parent().filter(|above| !above.as_os_str().is_empty());
+        // A directory is durable when the one it is in is synced. Who made one that is there may have died before.
+        let inside = path.ancestors().take_while(|above| above.starts_with(&self.root)).count();
+        for made in path.ancestors().take(inside.max(missing)) {
+            let above = made.parent().filter(|above| !above.as_os_str().is_empty());
             sync(above.unwrap_or_else(|| Path::new(".")))?;
         }
         Ok(())

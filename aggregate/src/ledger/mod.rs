@@ -313,13 +313,21 @@ impl LedgerReader {
         disk::read(&*self.disk, &name).map_err(|error| disk_error(&*self.disk, &name, error))
     }
 
-    /// Drops a newest segment whose header was not written to its end: it never held an epoch.
+    /// Drops a newest segment that never held an epoch: its header may be there in part, and its name may not be
+    /// durable.
     fn drop_segment_without_epochs(&mut self, recovery: &mut Recovery) -> Result<(), LedgerError> {
         let Some(first) = self.segments.last().copied() else { return Ok(()) };
         let (name, bytes) = (self.segment_name(first), self.bytes(first)?);
         let path = self.disk.path(&name);
         let is_header = match segment::read_header(&path, &bytes, &self.identity) {
-            Ok(_) => return Ok(()),
+            // Where nothing is before it, only it says which epoch is next.
+            Ok(_) => {
+                let is_next = first == 1 || self.segments.len() > 1;
+                if !is_next || !self.scan(first, true)?.epochs.is_empty() {
+                    return Ok(());
+                }
+                true
+            }
             Err(LedgerError::NoSegment { .. }) => {
                 let previous = match self.segments.len().checked_sub(2).and_then(|at| self.segments.get(at)) {
                     Some(before) => self.scan(*before, true)?.last,
