@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ingest::keyed_hash::HashKey;
-use schemas::epoch::ContentKind;
+use schemas::epoch::{ContentHash, ContentKind};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, Disk, DiskLock};
 use crate::epoch_files::content_directory;
-use crate::ledger::LedgerIdentity;
+use crate::ledger::{LedgerIdentity, hash_of};
 
 /// Version of the layout of a data directory.
 pub const DIRECTORY_FORMAT: u32 = 1;
@@ -32,10 +32,10 @@ pub const DIRECTORY_FORMAT: u32 = 1;
 pub const DIRECTORY_FILE: &str = "tallybook.json";
 
 /// The file of the secret.
-const KEY_FILE: &str = "identity.key";
+pub(crate) const KEY_FILE: &str = "identity.key";
 
 /// The file that is locked.
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOCK_FILE: &str = "lock";
 
 /// What a program says of itself in the file that says what a directory is.
 const PROGRAM: &str = "tallybook";
@@ -105,6 +105,18 @@ struct Description {
     format: u32,
     ledger_id: String,
     made_by: String,
+    /// BLAKE3 of all of the above and of the key's file: a key that is not the one identities were hashed with
+    /// would count them again.
+    check: ContentHash,
+}
+
+impl Description {
+    /// The check of what is said, with a key's file.
+    fn check_with(&self, key_file: &[u8]) -> ContentHash {
+        let Self { program, format, ledger_id, made_by, check: _ } = self;
+        let said = format!("{program}\n{format}\n{ledger_id}\n{made_by}\n");
+        hash_of(&[said.as_bytes(), key_file].concat())
+    }
 }
 
 /// A data directory.
@@ -179,8 +191,25 @@ impl DataDirectory {
         }
         let description: Description =
             serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
-        let key = read_key(disk)?;
+        let (key, key_file) = read_key(disk)?;
+        if description.check != description.check_with(&key_file) {
+            let what = format!("it and {KEY_FILE} are not what they were: one of them was changed");
+            return Err(DirectoryError::Unreadable { path, what });
+        }
         Ok(Self { disk: Arc::clone(disk), ledger_id: description.ledger_id, key, lock: None })
+    }
+
+    /// Keeps writers out as long as this is held; false if one writes already.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Disk`], as where nothing may be written.
+    pub(crate) fn lock(&mut self) -> Result<bool, DirectoryError> {
+        match self.disk.lock(LOCK_FILE) {
+            Ok(lock) => self.lock = Some(lock),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(DirectoryError::Disk { path: self.disk.path(LOCK_FILE), error }),
+        }
+        Ok(true)
     }
 
     /// Is it open to write?
@@ -222,18 +251,21 @@ fn is_leftover(name: &str) -> bool {
 
 fn make(disk: &dyn Disk) -> io::Result<()> {
     // A key that is there was put there to be used: two directories with one key name identities alike.
-    if !disk.list("")?.iter().any(|name| name == KEY_FILE) {
+    let has_key = disk.list("")?.iter().any(|name| name == KEY_FILE);
+    if !has_key {
         let key = HashKey::random().to_bytes();
         let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         disk::replace(disk, KEY_FILE, format!("{digits}\n").as_bytes())?;
     }
     let id = uuid_of(*HashKey::random().to_bytes().first_chunk().unwrap_or(&[0; 16]));
-    let description = Description {
+    let mut description = Description {
         program: PROGRAM.to_owned(),
         format: DIRECTORY_FORMAT,
         ledger_id: id,
         made_by: crate::CREATED_BY.to_owned(),
+        check: ContentHash::default(),
     };
+    description.check = description.check_with(&disk::read(disk, KEY_FILE)?);
     let mut text = serde_json::to_vec_pretty(&description)?;
     text.push(b'\n');
     disk::replace(disk, DIRECTORY_FILE, &text)
@@ -246,7 +278,8 @@ fn uuid_of(mut bytes: [u8; 16]) -> String {
     ingest::uuid::uuid_text(&bytes)
 }
 
-fn read_key(disk: &Arc<dyn Disk>) -> Result<HashKey, DirectoryError> {
+/// The key, and the bytes of its file.
+fn read_key(disk: &Arc<dyn Disk>) -> Result<(HashKey, Vec<u8>), DirectoryError> {
     let path = disk.path(KEY_FILE);
     let bytes =
         disk::read(&**disk, KEY_FILE).map_err(|error| DirectoryError::Disk { path: path.clone(), error })?;
@@ -261,7 +294,7 @@ fn read_key(disk: &Arc<dyn Disk>) -> Result<HashKey, DirectoryError> {
         let text = std::str::from_utf8(digits).map_err(|_| unreadable())?;
         *byte = u8::from_str_radix(text, 16).map_err(|_| unreadable())?;
     }
-    Ok(HashKey::from_bytes(&key))
+    Ok((HashKey::from_bytes(&key), bytes))
 }
 
 /// A directory of the operating system, as a disk.
