@@ -79,7 +79,8 @@ pub struct SkippedCheckpoint {
     pub what: String,
 }
 
-fn name_of(partition: u32, epoch: u64) -> String {
+/// The file of a checkpoint.
+pub(crate) fn name_of(partition: u32, epoch: u64) -> String {
     format!("{DIRECTORY}/{partition}-{epoch:020}{ENDING}")
 }
 

@@ -15,6 +15,7 @@ use schemas::epoch::{
 use schemas::timestamp::Timestamp;
 
 use crate::accrual_table::AccrualTotals;
+use crate::books::Books;
 use crate::checkpoint::Standing;
 use crate::clock::Clock;
 use crate::data_directory::DataDirectory;
@@ -22,7 +23,8 @@ use crate::decider::EpochTally;
 use crate::epoch_files::{EpochFiles, INLINE_BYTES_MAX, MadeContent, sync_contents};
 use crate::error::AggregateError;
 use crate::identities::identity_content;
-use crate::ledger::{Ledger, SealedEpoch};
+use crate::ledger::{Ledger, LedgerIdentity, SealedEpoch};
+use crate::positions::Positions;
 use crate::quarantine_table::QuarantineTotals;
 use crate::rated_usage_table::RatedTotals;
 
@@ -215,8 +217,24 @@ impl Committer {
 }
 
 impl Standing {
+    /// Where a partition stands before its first epoch.
+    pub(crate) fn before_the_first(identity: &LedgerIdentity) -> Self {
+        Self {
+            ledger_id: identity.ledger_id.clone(),
+            partition: identity.partition,
+            epoch: 0,
+            hash: identity.genesis(),
+            catalog: None,
+            positions: Positions::default(),
+            books: Books { is_accrued: true, ..Books::default() },
+            first_month: 0,
+            newest_month: 0,
+            runs: Vec::new(),
+        }
+    }
+
     /// Goes on to an epoch, with the books that include it.
-    pub(crate) fn advance(&mut self, sealed: &SealedEpoch, books: crate::books::Books) {
+    pub(crate) fn advance(&mut self, sealed: &SealedEpoch, books: Books) {
         let epoch = &sealed.epoch;
         (self.epoch, self.hash, self.catalog) = (epoch.epoch, sealed.hash, Some(epoch.catalog));
         self.books = books;
@@ -232,7 +250,7 @@ impl Standing {
 }
 
 /// A month as months since 1970.
-fn month_of(text: &str) -> Option<u16> {
+pub(crate) fn month_of(text: &str) -> Option<u16> {
     let (year, month) = text.split_once('-')?;
     let (year, month): (u16, u16) = (year.parse().ok()?, month.parse().ok()?);
     Some(year.checked_sub(1970)? * 12 + month.checked_sub(1)?)

@@ -142,8 +142,13 @@ mod tests {
             (&[5, 5, 5, 5, 5], &[&[5, 5], &[5, 5]]),
         ];
         for (sizes, expected) in cases {
-            let file =
-                |bytes: &u64| TableFile { name: String::new(), rows: None, bytes: *bytes, first_epoch: None };
+            let file = |bytes: &u64| TableFile {
+                name: String::new(),
+                rows: None,
+                bytes: *bytes,
+                first_epoch: None,
+                hash: None,
+            };
             let files: Vec<_> = sizes.iter().map(file).collect();
             let groups = plan(&files, limits);
             let groups: Vec<Vec<u64>> =

@@ -32,10 +32,10 @@ pub const DIRECTORY_FORMAT: u32 = 1;
 pub const DIRECTORY_FILE: &str = "tallybook.json";
 
 /// The file of the secret.
-const KEY_FILE: &str = "identity.key";
+pub(crate) const KEY_FILE: &str = "identity.key";
 
 /// The file that is locked.
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOCK_FILE: &str = "lock";
 
 /// What a program says of itself in the file that says what a directory is.
 const PROGRAM: &str = "tallybook";
@@ -113,6 +113,16 @@ struct Description {
     /// Hash of the secret.
     identity_key: ContentHash,
     made_by: String,
+    /// BLAKE3 of all of the above.
+    check: ContentHash,
+}
+
+impl Description {
+    /// The check of what is said.
+    fn checked(&self) -> ContentHash {
+        let Self { program, format, ledger_id, identity_key, made_by, check: _ } = self;
+        hash_of(format!("{program}\n{format}\n{ledger_id}\n{identity_key}\n{made_by}\n").as_bytes())
+    }
 }
 
 /// A data directory.
@@ -192,11 +202,27 @@ impl DataDirectory {
         }
         let description: Description =
             serde_json::from_value(value).map_err(|error| unreadable(error.to_string()))?;
+        if description.check != description.checked() {
+            return Err(unreadable("it is not what was written: it was changed".to_owned()));
+        }
         let key = read_key(disk)?;
         if hash_of(&key.to_bytes()) != description.identity_key {
             return Err(DirectoryError::OtherKey { path: disk.path(KEY_FILE) });
         }
         Ok(Self { disk: Arc::clone(disk), ledger_id: description.ledger_id, key, lock: None })
+    }
+
+    /// Keeps writers out as long as this is held; false if one writes already.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Disk`], as where nothing may be written.
+    pub(crate) fn lock(&mut self) -> Result<bool, DirectoryError> {
+        match self.disk.lock(LOCK_FILE) {
+            Ok(lock) => self.lock = Some(lock),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(DirectoryError::Disk { path: self.disk.path(LOCK_FILE), error }),
+        }
+        Ok(true)
     }
 
     /// Is it open to write?
@@ -244,13 +270,15 @@ fn make(disk: &Arc<dyn Disk>) -> Result<(), DirectoryError> {
     let key = key.to_bytes();
     let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     disk::replace(&**disk, KEY_FILE, format!("{digits}\n").as_bytes()).map_err(failed)?;
-    let description = Description {
+    let mut description = Description {
         program: PROGRAM.to_owned(),
         format: DIRECTORY_FORMAT,
         ledger_id: uuid_of(*HashKey::random().to_bytes().first_chunk().unwrap_or(&[0; 16])),
         identity_key: hash_of(&key),
         made_by: crate::CREATED_BY.to_owned(),
+        check: ContentHash::default(),
     };
+    description.check = description.checked();
     let mut text = serde_json::to_vec_pretty(&description).map_err(|error| failed(error.into()))?;
     text.push(b'\n');
     disk::replace(&**disk, DIRECTORY_FILE, &text).map_err(failed)
@@ -282,6 +310,7 @@ fn uuid_of(mut bytes: [u8; 16]) -> String {
     ingest::uuid::uuid_text(&bytes)
 }
 
+/// The key, and the bytes of its file.
 fn read_key(disk: &Arc<dyn Disk>) -> Result<HashKey, DirectoryError> {
     let path = disk.path(KEY_FILE);
     let bytes =

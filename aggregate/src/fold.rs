@@ -32,18 +32,25 @@ impl Folder<'_> {
     /// Adds an epoch to the state.
     pub(crate) fn fold(&mut self, sealed: &SealedEpoch) -> Result<(), AggregateError> {
         let epoch = &sealed.epoch;
-        self.decider.learn(&epoch.new_texts);
         if let Some(time) = epoch.forgets_before {
             self.decider.forget_before(Month::of(time.micros()));
         }
+        for (position, content) in epoch.contents.iter().enumerate() {
+            if content.kind == ContentKind::Identities {
+                self.fold_identities(sealed, position, content)?;
+            }
+        }
+        self.fold_charges(sealed)
+    }
+
+    /// Adds an epoch to the state, without its identities.
+    pub(crate) fn fold_charges(&mut self, sealed: &SealedEpoch) -> Result<(), AggregateError> {
+        let epoch = &sealed.epoch;
+        self.decider.learn(&epoch.new_texts);
         let mut details = Vec::new();
         for (position, content) in epoch.contents.iter().enumerate() {
-            match content.kind {
-                ContentKind::Identities => self.fold_identities(sealed, position, content)?,
-                ContentKind::UsageDetails => {
-                    details = UsageDetail::read(&self.bytes(sealed, position, content)?);
-                }
-                _ => {}
+            if content.kind == ContentKind::UsageDetails {
+                details = UsageDetail::read(&self.bytes(sealed, position, content)?);
             }
         }
         for (position, content) in epoch.contents.iter().enumerate() {

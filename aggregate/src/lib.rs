@@ -33,6 +33,7 @@ pub mod decider;
 pub mod delta;
 pub mod dimension_values;
 pub mod disk;
+pub mod doctor;
 pub mod epoch_files;
 mod epoch_rows;
 pub mod epoch_tables;

@@ -15,7 +15,7 @@ use schemas::epoch::{ContentHash, ContentKind, Epoch};
 use schemas::timestamp::Timestamp;
 
 use crate::accrual_round::Revisions;
-use crate::books::{Books, CurrencySums};
+use crate::books::CurrencySums;
 use crate::checkpoint::{self, SkippedCheckpoint, Standing};
 use crate::clock::Clock;
 use crate::committer::{Committer, EpochDraft};
@@ -420,19 +420,7 @@ fn begin(
             skipped: recovered.skipped.first().map(|skipped| skipped.path.clone()),
         });
     }
-    let identity = ledger.identity();
-    let standing = Standing {
-        ledger_id: identity.ledger_id.clone(),
-        partition: identity.partition,
-        epoch: 0,
-        hash: identity.genesis(),
-        catalog: None,
-        positions: crate::positions::Positions::default(),
-        books: Books { is_accrued: true, ..Books::default() },
-        first_month: 0,
-        newest_month: 0,
-        runs: Vec::new(),
-    };
+    let standing = Standing::before_the_first(ledger.identity());
     let decider = Decider::new(Arc::clone(&in_force.1), directory.key(), options.decoders);
     let mut begun = Begun { standing, decider, catalog: in_force.clone() };
     begun.open_identities(directory, options)?;

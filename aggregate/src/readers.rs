@@ -1,12 +1,14 @@
 //! Readers of the ledger that go on where they stopped: what they have not read is not removed.
 
-use std::path::PathBuf;
+use std::io;
 
+use schemas::epoch::ContentHash;
 use serde::{Deserialize, Serialize};
 
 use crate::data_directory::DataDirectory;
 use crate::disk;
 use crate::error::AggregateError;
+use crate::ledger::hash_of;
 
 /// Where they are.
 const DIRECTORY: &str = "readers";
@@ -22,6 +24,14 @@ const NAME_BYTES_MAX: usize = 64;
 pub struct Reader {
     /// Last epoch it has read.
     pub epoch: u64,
+    /// BLAKE3 of its name and the epoch: a digit that has changed would skip epochs, or give them again.
+    check: ContentHash,
+}
+
+impl Reader {
+    fn new(name: &str, epoch: u64) -> Self {
+        Self { epoch, check: hash_of(format!("{name} {epoch}").as_bytes()) }
+    }
 }
 
 /// Is it a name that a reader may have?
@@ -46,9 +56,9 @@ pub fn position(directory: &DataDirectory, name: &str) -> Result<Option<u64>, Ag
 /// [`AggregateError`] when it cannot be written.
 pub fn advance(directory: &DataDirectory, name: &str, epoch: u64) -> Result<(), AggregateError> {
     let disk = &**directory.disk();
-    let file = format!("{DIRECTORY}/{name}{ENDING}");
+    let file = file_of(name);
     let path = disk.path(&file);
-    let text = serde_json::to_vec(&Reader { epoch }).unwrap_or_default();
+    let text = serde_json::to_vec(&Reader::new(name, epoch)).unwrap_or_default();
     disk::replace(disk, &file, &text).map_err(|error| AggregateError::Write { path, error })
 }
 
@@ -57,19 +67,54 @@ pub fn advance(directory: &DataDirectory, name: &str, epoch: u64) -> Result<(), 
 /// # Errors
 /// [`AggregateError`] when one cannot be read: what it needs is not known then.
 pub fn list(directory: &DataDirectory) -> Result<Vec<(String, Reader)>, AggregateError> {
+    let names = names(directory)?;
+    names.into_iter().map(|name| Ok((name.clone(), read(directory, &name)?))).collect()
+}
+
+/// The names of all readers.
+///
+/// # Errors
+/// [`AggregateError`] when they cannot be listed.
+pub(crate) fn names(directory: &DataDirectory) -> Result<Vec<String>, AggregateError> {
     let disk = &**directory.disk();
-    let failed = |path: PathBuf, error| AggregateError::Disk { path, error };
-    let names = disk.list(DIRECTORY).map_err(|error| failed(disk.path(DIRECTORY), error))?;
-    let mut readers = Vec::new();
-    for name in names {
-        let Some(reader) = name.strip_suffix(ENDING) else { continue };
-        let path = disk.path(&format!("{DIRECTORY}/{name}"));
-        let text = disk::read(disk, &format!("{DIRECTORY}/{name}"));
-        let text = text.map_err(|error| failed(path.clone(), error))?;
-        let position = serde_json::from_slice(&text).map_err(|error| failed(path, error.into()))?;
-        readers.push((reader.to_owned(), position));
+    let files = disk.list(DIRECTORY);
+    let files = files.map_err(|error| AggregateError::Disk { path: disk.path(DIRECTORY), error })?;
+    Ok(files.iter().filter_map(|file| file.strip_suffix(ENDING)).map(ToOwned::to_owned).collect())
+}
+
+/// Reads how far a reader has come.
+///
+/// # Errors
+/// [`AggregateError`] when it cannot be read.
+pub(crate) fn read(directory: &DataDirectory, name: &str) -> Result<Reader, AggregateError> {
+    let disk = &**directory.disk();
+    let file = file_of(name);
+    let failed = |error| AggregateError::Disk { path: disk.path(&file), error };
+    let text = disk::read(disk, &file).map_err(failed)?;
+    let reader: Reader = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
+    if reader != Reader::new(name, reader.epoch) {
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it is not what was written")));
     }
-    Ok(readers)
+    Ok(reader)
+}
+
+/// Forgets a reader: nothing is kept for it any more; was there one?
+///
+/// # Errors
+/// [`AggregateError`] when it cannot be removed.
+pub fn forget(directory: &DataDirectory, name: &str) -> Result<bool, AggregateError> {
+    let disk = &**directory.disk();
+    let file = file_of(name);
+    match disk.remove(&file).and_then(|()| disk.sync_directory(DIRECTORY)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(AggregateError::Write { path: disk.path(&file), error }),
+    }
+}
+
+/// The file of a reader.
+pub(crate) fn file_of(name: &str) -> String {
+    format!("{DIRECTORY}/{name}{ENDING}")
 }
 
 /// The epoch that all readers have read; `None` if there is no reader.

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// The tag of a file that holds its hash.
+pub(super) const HASH_TAG: &str = "blake3";
+
 /// What a version changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -102,6 +105,9 @@ pub(crate) struct AddFile {
     /// Its rows and bounds, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stats: Option<String>,
+    /// What else is said of it: the BLAKE3 of its bytes, as [`HASH_TAG`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tags: Option<BTreeMap<String, Option<String>>>,
 }
 
 /// A file that no longer belongs to a table.
@@ -140,6 +146,9 @@ pub(super) struct CommitInfo {
     /// The program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) engine_info: Option<String>,
+    /// BLAKE3 of the version's file without this member. It is in the last line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) blake3: Option<String>,
 }
 
 impl Action {

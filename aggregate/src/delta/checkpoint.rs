@@ -32,16 +32,42 @@ struct NewestCheckpoint {
     version: u64,
     /// Actions in it.
     size: u64,
+    /// BLAKE3 of the checkpoint.
+    #[serde(default)]
+    blake3: Option<String>,
 }
 
 /// The version of the newest checkpoint, as far as the log says; a file that says nothing readable is passed over.
 pub(super) fn newest(log: &Log<'_>) -> Result<Option<u64>, AggregateError> {
+    let bytes = read_newest(log)?;
+    let newest = bytes.and_then(|bytes| serde_json::from_slice::<NewestCheckpoint>(&bytes).ok());
+    Ok(newest.map(|newest| newest.version))
+}
+
+fn read_newest(log: &Log<'_>) -> Result<Option<Vec<u8>>, AggregateError> {
     let name = log.newest_checkpoint_name();
     match disk::read(log.disk(), &name) {
-        Ok(bytes) => Ok(serde_json::from_slice::<NewestCheckpoint>(&bytes).ok().map(|newest| newest.version)),
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(log.failed(&name, error)),
     }
+}
+
+/// What is wrong with the newest checkpoint, and the name of its file.
+pub(super) fn problem(log: &Log<'_>) -> Result<Option<(String, String)>, AggregateError> {
+    let Some(bytes) = read_newest(log)? else { return Ok(None) };
+    let newest: NewestCheckpoint = match serde_json::from_slice(&bytes) {
+        Ok(newest) => newest,
+        Err(error) => return Ok(Some((log.newest_checkpoint_name(), error.to_string()))),
+    };
+    let name = log.checkpoint_name(newest.version);
+    let found = match disk::hash(log.disk(), &name) {
+        Ok((_, found)) => found.to_string(),
+        Err(error) => return Ok(Some((name, error.to_string()))),
+    };
+    let expected = newest.blake3.unwrap_or_default();
+    let problem = format!("its hash is {found}, _last_checkpoint says {expected:?}");
+    Ok((found != expected).then_some((name, problem)))
 }
 
 /// Reads a checkpoint.
@@ -79,7 +105,12 @@ pub(super) fn write(log: &Log<'_>, state: &TableState, now: Timestamp) -> Result
     let directory = directory_of(&name);
     let named = log.disk().rename(&beside, &name).and_then(|()| log.disk().sync_directory(directory));
     named.map_err(|error| log.failed(&name, error))?;
-    let newest = NewestCheckpoint { version: state.version, size: actions.len() as u64 };
+    let (_, hash) = disk::hash(log.disk(), &name).map_err(|error| log.failed(&name, error))?;
+    let newest = NewestCheckpoint {
+        version: state.version,
+        size: actions.len() as u64,
+        blake3: Some(hash.to_string()),
+    };
     let name = log.newest_checkpoint_name();
     let text = serde_json::to_vec(&newest).map_err(|error| log.failed(&name, error.into()))?;
     disk::replace(log.disk(), &name, &text).map_err(|error| log.failed(&name, error))
@@ -152,6 +183,7 @@ fn schema() -> SchemaRef {
                 long("modificationTime"),
                 flag("dataChange"),
                 text("stats"),
+                texts("tags"),
             ],
         ),
         members("remove", vec![text("path"), long("deletionTimestamp"), flag("dataChange")]),

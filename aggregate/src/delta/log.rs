@@ -8,11 +8,15 @@ use std::io::{self, Write};
 
 use schemas::timestamp::Timestamp;
 
-use super::actions::{Action, Line};
+use super::actions::{Action, CommitInfo, Line};
 use super::checkpoint;
 use super::state::TableState;
 use crate::disk::{self, Disk};
 use crate::error::AggregateError;
+use crate::ledger::hash_of;
+
+/// What the versions that this program wrote say of their writer.
+const PROGRAM: &str = "tallybook";
 
 /// Digits of a version in the name of its file.
 const DIGITS: usize = 20;
@@ -162,11 +166,7 @@ impl<'a> Log<'a> {
     pub(super) fn write(&self, version: u64, actions: &[Action]) -> Result<bool, AggregateError> {
         let name = self.version_name(version);
         let failed = |error| self.failed(&name, error);
-        let mut text = Vec::new();
-        for action in actions {
-            serde_json::to_writer(&mut text, &action.line()).map_err(|error| failed(error.into()))?;
-            text.push(b'\n');
-        }
+        let text = text_of(actions).map_err(|error| failed(error.into()))?;
         let beside = format!("{name}.tmp");
         // NOTE: a file of that name may be the version itself under its former name; it is not written into.
         self.remove(&beside)?;
@@ -180,6 +180,18 @@ impl<'a> Log<'a> {
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// What is wrong with the versions there are and the newest checkpoint, each with the name of its file.
+    pub(super) fn problems(&self) -> Result<Vec<(String, String)>, AggregateError> {
+        let mut problems = Vec::new();
+        for version in self.names()?.iter().filter_map(|name| numbered(name, ".json")) {
+            let name = self.version_name(version);
+            let text = disk::read(self.disk, &name).map_err(|error| self.failed(&name, error))?;
+            problems.extend(text_problem(&text).map(|problem| (name, problem)));
+        }
+        problems.extend(checkpoint::problem(self)?);
+        Ok(problems)
     }
 
     /// Removes versions and checkpoints before a checkpoint, the oldest first, that are old enough.
@@ -210,6 +222,43 @@ impl<'a> Log<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// A version as text. The last line, who made it, has the hash of all.
+fn text_of(actions: &[Action]) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for action in actions {
+        let start = text.len();
+        serde_json::to_writer(&mut text, &action.line())?;
+        if let Action::CommitInfo(info) = action {
+            let blake3 = Some(hash_of(&text).to_string());
+            text.truncate(start);
+            serde_json::to_writer(
+                &mut text,
+                &Action::CommitInfo(CommitInfo { blake3, ..info.clone() }).line(),
+            )?;
+        }
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// What is wrong with the text of a version that this program wrote.
+fn text_problem(text: &[u8]) -> Option<String> {
+    let Some(whole) = text.strip_suffix(b"\n") else { return Some("it ends early".to_owned()) };
+    let start = whole.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let (before, last) = whole.split_at_checked(start)?;
+    let line: Option<Line> = serde_json::from_slice(last).ok();
+    let Some(Action::CommitInfo(info)) = line.and_then(Line::action) else {
+        return Some("its last line does not say who made it".to_owned());
+    };
+    let is_ours = info.engine_info.as_deref().is_some_and(|engine| engine.starts_with(PROGRAM));
+    let Some(expected) = info.blake3.clone() else {
+        return is_ours.then(|| "it does not say its hash".to_owned());
+    };
+    let unhashed = Action::CommitInfo(CommitInfo { blake3: None, ..info }).line();
+    let found = hash_of(&[before, &serde_json::to_vec(&unhashed).unwrap_or_default()].concat());
+    (found.to_string() != expected).then(|| format!("its hash is {found}, and should be {expected}"))
 }
 
 /// The number a name begins with, if that is all but `end`.

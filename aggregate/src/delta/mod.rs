@@ -38,7 +38,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use schemas::timestamp::Timestamp;
 
 pub(crate) use actions::AddFile;
-use actions::{Action, CommitInfo, Format, MetaData, Protocol, RemoveFile, Transaction};
+use actions::{Action, CommitInfo, Format, HASH_TAG, MetaData, Protocol, RemoveFile, Transaction};
 pub use log::LOG_RETENTION_MS;
 use log::{Log, millis};
 pub(crate) use parquet_file::{ParquetBytes, ParquetSource, Writer, join, joined_schema};
@@ -53,6 +53,9 @@ use crate::error::AggregateError;
 
 /// Versions between two checkpoints of the log.
 pub const CHECKPOINT_VERSIONS: u64 = 100;
+
+/// What the names of our applications begin with.
+const APP: &str = "tallybook-";
 
 /// Versions of other writers that a commit goes past before it gives up.
 const ATTEMPTS_MAX: usize = 16;
@@ -77,6 +80,8 @@ pub struct TableFile {
     pub bytes: u64,
     /// First epoch it has rows of, if the log says so.
     pub first_epoch: Option<i64>,
+    /// BLAKE3 of its bytes, if the log says so.
+    pub hash: Option<String>,
 }
 
 /// What a commit changes.
@@ -323,6 +328,22 @@ impl<'a> DeltaTable<'a> {
         serde_json::from_str(text).map_err(refused)
     }
 
+    /// Its UUID.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.state.metadata.as_ref().map(|metadata| metadata.id.as_str())
+    }
+
+    /// Does its log have epochs of another ledger?
+    pub(crate) fn has_other_ledger(&self, ledger_id: &str) -> bool {
+        let ours = format!("{APP}{ledger_id}-");
+        self.state.transactions.keys().any(|app| app.starts_with(APP) && !app.starts_with(&ours))
+    }
+
+    /// Is a file, by its name below the table's directory, part of the table, or was it?
+    pub(crate) fn knows(&self, path: &str) -> bool {
+        self.state.files.contains_key(path) || self.state.removed.contains_key(path)
+    }
+
     /// The last epoch of a partition whose rows are in the table.
     #[must_use]
     pub fn last_epoch(&self, ledger_id: &str, partition: u32) -> Option<u64> {
@@ -346,6 +367,7 @@ impl<'a> DeltaTable<'a> {
             rows: statistics.as_ref().map(|statistics| statistics.num_records),
             bytes: file.size.try_into().unwrap_or_default(),
             first_epoch: statistics.and_then(|statistics| statistics.first_epoch()),
+            hash: file.tags.as_ref().and_then(|tags| tags.get(HASH_TAG)?.clone()),
         }
     }
 
@@ -368,6 +390,7 @@ impl<'a> DeltaTable<'a> {
             ))
         })?;
         let statistics = FileStatistics::of(source.metadata.metadata());
+        let hash = source.hash().map_err(|error| refused(error.to_string()))?;
         Ok(AddFile {
             path: path.to_owned(),
             partition_values: [].into(),
@@ -375,6 +398,7 @@ impl<'a> DeltaTable<'a> {
             modification_time: millis(at),
             data_change: has_new_rows,
             stats: Some(serde_json::to_string(&statistics).map_err(|error| refused(error.to_string()))?),
+            tags: Some([(HASH_TAG.to_owned(), Some(hash.to_string()))].into()),
         })
     }
 
@@ -393,7 +417,7 @@ impl<'a> DeltaTable<'a> {
 
 /// The application of a partition, as the log names it.
 fn app_id(ledger_id: &str, partition: u32) -> String {
-    format!("tallybook-{ledger_id}-{partition}")
+    format!("{APP}{ledger_id}-{partition}")
 }
 
 fn actions(change: &Change) -> Vec<Action> {
@@ -419,11 +443,12 @@ fn commit_info(operation: &str, at: Timestamp) -> CommitInfo {
         timestamp: Some(millis(at)),
         operation: Some(operation.to_owned()),
         engine_info: Some(crate::CREATED_BY.to_owned()),
+        blake3: None,
     }
 }
 
 /// A UUID of a table, the same whenever it is made.
-fn table_id(ledger_id: &str, table: &str) -> String {
+pub(crate) fn table_id(ledger_id: &str, table: &str) -> String {
     let hash = blake3::hash(format!("{ledger_id}/{table}").as_bytes()).to_hex();
     let digits: Vec<_> = hash.chars().collect();
     let part = |from: usize, count: usize| digits.iter().skip(from).take(count).collect::<String>();

@@ -16,9 +16,11 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnPath;
+use schemas::epoch::ContentHash;
 
-use crate::disk::{Disk, DiskBytes, DiskFile};
+use crate::disk::{self, Disk, DiskBytes, DiskFile};
 use crate::error::AggregateError;
+use crate::ledger::hash_of;
 use crate::parquet_columns::{FALSE_POSITIVES, parquet_error};
 
 /// Rows of a row group.
@@ -108,6 +110,8 @@ pub(crate) struct ParquetSource {
     bytes: ParquetBytes,
     /// Its footer.
     pub(crate) metadata: ArrowReaderMetadata,
+    /// BLAKE3 of its bytes, where it is known.
+    pub(crate) hash: Option<ContentHash>,
 }
 
 impl ParquetSource {
@@ -126,7 +130,7 @@ impl ParquetSource {
     ) -> std::result::Result<Self, AggregateError> {
         let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new());
         let metadata = metadata.map_err(|error| parquet_error(&disk.path(name), error))?;
-        Ok(Self { name: name.to_owned(), bytes, metadata })
+        Ok(Self { name: name.to_owned(), bytes, metadata, hash: None })
     }
 
     /// Its rows.
@@ -142,6 +146,15 @@ impl ParquetSource {
     /// Where its bytes are.
     pub(crate) const fn bytes(&self) -> &ParquetBytes {
         &self.bytes
+    }
+
+    /// BLAKE3 of its bytes, which are read where it is not known.
+    pub(crate) fn hash(&self) -> io::Result<ContentHash> {
+        match (&self.hash, &self.bytes) {
+            (Some(hash), _) => Ok(*hash),
+            (None, ParquetBytes::Memory(bytes)) => Ok(hash_of(bytes)),
+            (None, ParquetBytes::Disk(bytes)) => Ok(disk::hash_bytes(&**bytes)?.1),
+        }
     }
 
     /// Its columns.

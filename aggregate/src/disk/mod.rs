@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ingest::dedup::RunBytes;
+use schemas::epoch::ContentHash;
 
 pub use directory::DirectoryDisk;
 
@@ -128,6 +129,31 @@ pub fn read(disk: &dyn Disk, name: &str) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     file.read_at(0, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// The length of a file, and the BLAKE3 of its bytes.
+///
+/// # Errors
+/// What the disk says.
+pub(crate) fn hash(disk: &dyn Disk, name: &str) -> io::Result<(u64, ContentHash)> {
+    hash_bytes(&*disk.open(name)?)
+}
+
+/// The same of a file that is open.
+pub(crate) fn hash_bytes(bytes: &dyn DiskBytes) -> io::Result<(u64, ContentHash)> {
+    let (length, mut offset) = (bytes.length(), 0);
+    let (mut hasher, mut buffer) = (blake3::Hasher::new(), vec![0; READ_BYTES]);
+    while offset < length {
+        let count = usize::try_from(length - offset).unwrap_or(READ_BYTES).min(READ_BYTES);
+        buffer.truncate(count);
+        bytes.read_at(offset, &mut buffer)?;
+        hasher.update(&buffer);
+        offset += count as u64;
+    }
+    Ok((length, ContentHash(*hasher.finalize().as_bytes())))
 }
 
 /// Writes a small file so that it is there whole or not at all, and durable, in place of one of that name.

@@ -100,6 +100,23 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// What is wrong, without the file and what to do.
+    pub(crate) fn without_path(&self) -> String {
+        match self {
+            Self::NoSegment { what, .. } => format!("this is no segment of a ledger: {what}"),
+            Self::OtherFormat { found, known, .. } => {
+                format!("format {found} of the ledger is not known to this program, which reads {known}")
+            }
+            Self::OtherLedger { found, expected, .. } => {
+                format!("it belongs to ledger {found}, and this directory holds {expected}")
+            }
+            Self::Damaged { what, expected, found, .. } => {
+                format!("{what}: expected {expected}, found {found}")
+            }
+            error => error.to_string(),
+        }
+    }
+
     /// Is the cause a disk that fails or is full, and not what the disk holds?
     #[must_use]
     pub const fn is_storage(&self) -> bool {

@@ -14,6 +14,7 @@
 //! process has to start again.
 
 mod error;
+mod examine;
 mod frame;
 mod segment;
 
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use schemas::epoch::ContentHash;
 
 pub use error::LedgerError;
+pub(crate) use examine::FoundSegment;
 pub use frame::SealedEpoch;
 pub(crate) use frame::hash_of;
 
@@ -304,6 +306,11 @@ impl LedgerReader {
         self.segments.first().copied()
     }
 
+    /// How many segments there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.segments.len()
+    }
+
     fn segment_name(&self, first: u64) -> String {
         format!("{}/{}", self.identity.directory(), segment::name_of(first))
     }
@@ -316,7 +323,17 @@ impl LedgerReader {
     /// Drops a newest segment that never held an epoch: its header may be there in part, and its name may not be
     /// durable.
     fn drop_segment_without_epochs(&mut self, recovery: &mut Recovery) -> Result<(), LedgerError> {
-        let Some(first) = self.segments.last().copied() else { return Ok(()) };
+        if let Some((name, bytes)) = self.segment_without_epochs()? {
+            recovery.cut_bytes += bytes;
+            self.disk.remove(&name).map_err(|error| disk_error(&*self.disk, &name, error))?;
+            self.segments.pop();
+        }
+        Ok(())
+    }
+
+    /// The newest segment and its length, if its header was not written to its end.
+    fn segment_without_epochs(&self) -> Result<Option<(String, u64)>, LedgerError> {
+        let Some(first) = self.segments.last().copied() else { return Ok(None) };
         let (name, bytes) = (self.segment_name(first), self.bytes(first)?);
         let path = self.disk.path(&name);
         let is_header = match segment::read_header(&path, &bytes, &self.identity) {
@@ -324,7 +341,7 @@ impl LedgerReader {
             Ok(_) => {
                 let is_next = first == 1 || self.segments.len() > 1;
                 if !is_next || !self.scan(first, true)?.epochs.is_empty() {
-                    return Ok(());
+                    return Ok(None);
                 }
                 true
             }
@@ -342,17 +359,25 @@ impl LedgerReader {
             Err(error) => return Err(error),
         };
         if !is_header {
-            return segment::read_header(&path, &bytes, &self.identity).map(|_| ());
+            return segment::read_header(&path, &bytes, &self.identity).map(|_| None);
         }
-        recovery.cut_bytes += bytes.len() as u64;
-        self.disk.remove(&name).map_err(|error| disk_error(&*self.disk, &name, error))?;
-        self.segments.pop();
-        Ok(())
+        Ok(Some((name, bytes.len() as u64)))
     }
 
     fn scan(&self, first: u64, is_last: bool) -> Result<segment::Scan, LedgerError> {
         let path = self.disk.path(&self.segment_name(first));
         segment::scan(&path, &self.bytes(first)?, &self.identity, is_last)
+    }
+
+    /// An epoch; `None` if the ledger does not have it.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where its segment is damaged.
+    pub fn find(&self, epoch: u64) -> Result<Option<SealedEpoch>, LedgerError> {
+        let at = self.segments.partition_point(|first| *first <= epoch);
+        let Some(first) = at.checked_sub(1).and_then(|at| self.segments.get(at)) else { return Ok(None) };
+        let scan = self.scan(*first, at == self.segments.len())?;
+        Ok(scan.epochs.into_iter().find(|sealed| sealed.epoch.epoch == epoch))
     }
 
     /// Reads the epochs from a number on, in order, and hands each over.

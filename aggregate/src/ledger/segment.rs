@@ -102,10 +102,23 @@ pub(super) struct Scan {
     pub(super) marked: u64,
     /// Hash and number of the last epoch, or of the one before the segment.
     pub(super) last: (u64, ContentHash),
+    /// Why reading ended where it did, if what follows was committed.
+    pub(super) damage: Option<LedgerError>,
 }
 
 /// Reads a segment. Only the end of the last one may be no whole epoch: one that was never committed.
 pub(super) fn scan(
+    path: &Path,
+    bytes: &[u8],
+    identity: &LedgerIdentity,
+    is_last: bool,
+) -> Result<Scan, LedgerError> {
+    let mut scan = scan_to_damage(path, bytes, identity, is_last)?;
+    scan.damage.take().map_or(Ok(scan), Err)
+}
+
+/// The same, with what is before damage where there is some.
+pub(super) fn scan_to_damage(
     path: &Path,
     bytes: &[u8],
     identity: &LedgerIdentity,
@@ -117,6 +130,7 @@ pub(super) fn scan(
         whole_bytes: begin,
         marked: 0,
         last: (header.first_epoch.saturating_sub(1), header.previous),
+        damage: None,
     };
     while scan.whole_bytes < bytes.len() {
         let offset = scan.whole_bytes;
@@ -133,11 +147,13 @@ pub(super) fn scan(
                 let (number, previous) = (scan.last.0 + 1, &scan.last.1);
                 if sealed.epoch.epoch != number {
                     let found = sealed.epoch.epoch.to_string();
-                    return Err(damaged("the number of an epoch", number.to_string(), found));
+                    scan.damage = Some(damaged("the number of an epoch", number.to_string(), found));
+                    break;
                 }
                 if sealed.epoch.previous != *previous {
                     let found = sealed.epoch.previous.to_string();
-                    return Err(damaged("the hash of the epoch before", previous.to_string(), found));
+                    scan.damage = Some(damaged("the hash of the epoch before", previous.to_string(), found));
+                    break;
                 }
                 scan.last = (number, sealed.hash);
                 scan.epochs.push(*sealed);
@@ -149,10 +165,10 @@ pub(super) fn scan(
             }
             Err(broken) => {
                 let tail = rest.get(1..).unwrap_or_default();
-                if is_last && !frame::holds_later_marker(tail, scan.last.0) {
-                    break;
+                if !is_last || frame::holds_later_marker(tail, scan.last.0) {
+                    scan.damage = Some(damaged(broken.what, broken.expected, broken.found));
                 }
-                return Err(damaged(broken.what, broken.expected, broken.found));
+                break;
             }
         }
     }

@@ -123,7 +123,7 @@ impl SnapshotTable {
     }
 
     /// The contents of epochs that are its rows; none where the documents are.
-    const fn content(self) -> Option<ContentKind> {
+    pub(crate) const fn content(self) -> Option<ContentKind> {
         match self {
             Self::RatedUsage => Some(ContentKind::RatedUsage),
             Self::Accruals => Some(ContentKind::Accruals),
@@ -161,7 +161,8 @@ pub fn take(
     SnapshotTable::ALL.into_iter().map(|table| take_table(disk, ledger_id, table, epochs, now)).collect()
 }
 
-fn take_table(
+/// The same for one table.
+pub(crate) fn take_table(
     disk: &dyn Disk,
     ledger_id: &str,
     table: SnapshotTable,
@@ -283,7 +284,7 @@ impl Rows {
         bytes: Option<&Bytes>,
     ) -> Result<(), AggregateError> {
         let number = epoch.document.epoch;
-        let (source, is_file) = match (&content.file, bytes) {
+        let (mut source, is_file) = match (&content.file, bytes) {
             (Some(name), _) => (ParquetSource::open(disk, name)?, true),
             (None, Some(bytes)) => {
                 let name = format!("{}/epoch {number}", table.directory());
@@ -302,6 +303,7 @@ impl Rows {
             );
             return Err(AggregateError::TableFile { path: disk.path(&source.name), problem });
         }
+        source.hash = Some(content.hash);
         if is_file {
             self.files.push((source, epoch.document.recorded_at));
         } else {

@@ -5,6 +5,7 @@
 mod accrual_rounds;
 mod catalog_changes;
 mod decided;
+mod doctor;
 mod from_scratch;
 mod hostile;
 mod partition;

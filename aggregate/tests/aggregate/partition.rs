@@ -26,7 +26,7 @@ use crate::random_catalog::random_catalog;
 use crate::running_totals::{cases, event, line_of};
 
 /// One catalog, whatever its hash.
-struct OneCatalog(Arc<Catalog>);
+pub(crate) struct OneCatalog(pub(crate) Arc<Catalog>);
 
 impl Catalogs for OneCatalog {
     fn load(&self, _: &ContentHash) -> Result<Arc<Catalog>, String> {
@@ -34,9 +34,13 @@ impl Catalogs for OneCatalog {
     }
 }
 
-const HASH: ContentHash = ContentHash([7; 32]);
+pub(crate) const HASH: ContentHash = ContentHash([7; 32]);
 
-fn open(place: &Path, catalog: &Arc<Catalog>, options: PartitionOptions) -> (Partition, Recovered) {
+pub(crate) fn open(
+    place: &Path,
+    catalog: &Arc<Catalog>,
+    options: PartitionOptions,
+) -> (Partition, Recovered) {
     let directory = Arc::new(DataDirectory::open(&directory_disk(place)).unwrap());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let in_force = (HASH, Arc::clone(catalog));
@@ -44,14 +48,14 @@ fn open(place: &Path, catalog: &Arc<Catalog>, options: PartitionOptions) -> (Par
 }
 
 /// A writer and the decoder it understands.
-struct Writing {
-    writer: LiveWriter,
+pub(crate) struct Writing {
+    pub(crate) writer: LiveWriter,
     decoder: Decoder,
     plan: Arc<MeteringPlan>,
 }
 
 impl Writing {
-    fn new(partition: Partition) -> Self {
+    pub(crate) fn new(partition: Partition) -> Self {
         let catalog = Arc::clone(partition.catalog());
         let plan = Arc::new(MeteringPlan::new(catalog.meters()));
         let mut accounts = Interner::new(3);
@@ -64,7 +68,7 @@ impl Writing {
     }
 
     /// Decides lines and commits them as an epoch.
-    fn commit(&mut self, lines: &[String], with_accruals: bool) -> Option<Epoch> {
+    pub(crate) fn commit(&mut self, lines: &[String], with_accruals: bool) -> Option<Epoch> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), lines.join("\n")).unwrap();
         let input = Input::file(file.path().to_owned(), None);
@@ -81,7 +85,7 @@ impl Writing {
     }
 }
 
-fn state(partition: &Partition) -> Vec<u8> {
+pub(crate) fn state(partition: &Partition) -> Vec<u8> {
     partition.state().unwrap()
 }
 

@@ -155,6 +155,14 @@ impl Run {
     /// # Errors
     /// It cannot be read or is damaged.
     pub fn verify(&self) -> Result<(), RunError> {
+        self.verify_each(|_| ())
+    }
+
+    /// The same, and hands over the entries on the way, in their order.
+    ///
+    /// # Errors
+    /// It cannot be read or is damaged.
+    pub fn verify_each(&self, mut take: impl FnMut(Entry)) -> Result<(), RunError> {
         let mut reader = RunReader::new(self);
         let (mut position, mut before) = (0u64, None);
         let (mut first_month, mut last_month) = (Month::MAX, Month::default());
@@ -177,6 +185,7 @@ impl Run {
             first_month = first_month.min(entry.month());
             last_month = last_month.max(entry.month());
             position += 1;
+            take(entry);
         }
         if position != self.trailer.entries {
             return damaged(RunPart::Count, self.trailer.entries, position);
