@@ -4,7 +4,7 @@
 //! all who wait go into one epoch, and one sync commits it: a group commit.
 
 use ingest::event_batch::EventBatch;
-use schemas::epoch::{Epoch, EpochCause, InputProgress};
+use schemas::epoch::{Epoch, EpochCause, InputProgress, SettledRecord};
 
 use crate::accrual_round::Revisions;
 use crate::accrual_table::{AccrualBuffers, AccrualTable, AccrualTotals};
@@ -15,6 +15,7 @@ use crate::epoch_files::{EpochFiles, MadeContent};
 use crate::epoch_tables::EpochTables;
 use crate::error::AggregateError;
 use crate::partition::Partition;
+use crate::replay::{EventProgress, Fate, OpenRecord};
 use crate::running_totals::RunningTotals;
 use crate::snapshot::SnapshotLimits;
 
@@ -76,16 +77,53 @@ impl LiveWriter {
         positions: Vec<InputProgress>,
         with_accruals: bool,
     ) -> Result<Option<Epoch>, AggregateError> {
+        self.commit_as(EpochCause::Usage, positions, Vec::new(), with_accruals)
+    }
+
+    /// Decides records of quarantine again; see [`Replayer`](crate::replay::Replayer). The batch comes back empty.
+    ///
+    /// # Errors
+    /// [`AggregateError`]; nothing more can be decided then.
+    pub(crate) fn decide_again(
+        &mut self,
+        batch: EventBatch,
+        records: &[OpenRecord],
+        event: &mut EventProgress,
+        fates: &mut [Fate],
+    ) -> Result<EventBatch, AggregateError> {
+        self.partition.decider.decide_again(batch, records, event, fates, &mut self.decided)?;
+        self.tables.append_replayed(&self.decided, records)?;
+        Ok(self.decided.recycle())
+    }
+
+    /// Commits what became of records of quarantine, with accruals.
+    ///
+    /// # Errors
+    /// [`AggregateError`]; nothing is committed.
+    pub(crate) fn commit_replay(
+        &mut self,
+        settled: Vec<SettledRecord>,
+    ) -> Result<Option<Epoch>, AggregateError> {
+        self.commit_as(EpochCause::Replay, Vec::new(), settled, true)
+    }
+
+    fn commit_as(
+        &mut self,
+        cause: EpochCause,
+        positions: Vec<InputProgress>,
+        settled: Vec<SettledRecord>,
+        with_accruals: bool,
+    ) -> Result<Option<Epoch>, AggregateError> {
         let files = self.tables.files().clone();
         let written = self.tables.end()?;
         let mut draft = EpochDraft {
-            cause: EpochCause::Usage,
+            cause,
             positions,
             tally: self.partition.decider.cut(),
             rated: written.rated,
             quarantine: written.quarantine,
             accruals: None,
-            settled: Vec::new(),
+            settled,
             contents: written.contents,
         };
         let mut revisions = None;

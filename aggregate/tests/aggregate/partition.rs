@@ -44,14 +44,14 @@ fn open(place: &Path, catalog: &Arc<Catalog>, options: PartitionOptions) -> (Par
 }
 
 /// A writer and the decoder it understands.
-struct Writing {
-    writer: LiveWriter,
+pub(crate) struct Writing {
+    pub(crate) writer: LiveWriter,
     decoder: Decoder,
     plan: Arc<MeteringPlan>,
 }
 
 impl Writing {
-    fn new(partition: Partition) -> Self {
+    pub(crate) fn new(partition: Partition) -> Self {
         let catalog = Arc::clone(partition.catalog());
         let plan = Arc::new(MeteringPlan::new(catalog.meters()));
         let mut accounts = Interner::new(3);
@@ -64,7 +64,7 @@ impl Writing {
     }
 
     /// Decides lines and commits them as an epoch.
-    fn commit(&mut self, lines: &[String], with_accruals: bool) -> Option<Epoch> {
+    pub(crate) fn commit(&mut self, lines: &[String], with_accruals: bool) -> Option<Epoch> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), lines.join("\n")).unwrap();
         let input = Input::file(file.path().to_owned(), None);
@@ -81,12 +81,12 @@ impl Writing {
     }
 }
 
-fn state(partition: &Partition) -> Vec<u8> {
+pub(crate) fn state(partition: &Partition) -> Vec<u8> {
     partition.state().unwrap()
 }
 
 /// All epochs, without what is the machine's.
-fn epochs(partition: &Partition) -> Vec<SealedEpoch> {
+pub(crate) fn epochs(partition: &Partition) -> Vec<SealedEpoch> {
     let mut epochs = Vec::new();
     partition
         .committer
