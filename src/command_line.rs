@@ -1,5 +1,7 @@
 //! The command line.
 
+mod quarantine;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +9,10 @@ use schemas::id::CsvMappingId;
 
 use crate::generate::{ACCOUNTS_DEFAULT, ACCOUNTS_MAX};
 use crate::pipeline::EPOCH_EVENTS;
+pub use quarantine::{
+    Class, ExportArguments, ListArguments, QuarantineAction, QuarantineArguments, RecordFilter,
+    ReplayArguments, ShowArguments,
+};
 
 /// The data directory, when nobody says.
 const DATA: &str = "data";
@@ -33,6 +39,8 @@ pub enum Command {
     Run(RunArguments),
     /// Validate a catalog and report every problem
     Check(CheckArguments),
+    /// See what was refused or has no price, and decide it again once the catalog is mended
+    Quarantine(QuarantineArguments),
     /// Query a data directory with SQL; without a query, at a prompt
     Query(QueryArguments),
     /// Write a reference workload with its catalog and its exact truth

@@ -22,6 +22,7 @@ use schemas::printable::printable;
 use crate::catalog::CatalogError;
 use crate::generate::GenerateError;
 use crate::pipeline::RunError;
+use crate::quarantine::QuarantineError;
 use crate::sql;
 
 /// The program failed.
@@ -46,7 +47,8 @@ pub fn of(error: &anyhow::Error) -> u8 {
     if error.is::<InputError>() {
         return INPUT;
     }
-    if error.is::<DataFusionError>() {
+    if error.is::<DataFusionError>() || matches!(error.downcast_ref(), Some(QuarantineError::NoRecord { .. }))
+    {
         return QUERY;
     }
     if error.is::<GenerateError>() || error.is::<io::Error>() {

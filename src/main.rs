@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => commands::demo(&arguments),
         Command::Run(arguments) => commands::run(&arguments),
         Command::Check(arguments) => commands::check(&arguments),
+        Command::Quarantine(arguments) => commands::quarantine(&arguments),
         Command::Query(arguments) => commands::query(&arguments),
         Command::Generate(arguments) => commands::generate(&arguments),
     };

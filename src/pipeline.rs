@@ -24,15 +24,14 @@ use aggregate::decider::DecidedBatch;
 use aggregate::epoch_tables::EpochTables;
 use aggregate::error::AggregateError;
 use aggregate::partition::Partition;
+use aggregate::replay::number_accounts;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ingest::decoder::Decoder;
 use ingest::event_batch::EventBatch;
 use ingest::input::{Input, InputError};
-use ingest::interner::Interner;
 use ingest::metering::MeteringPlan;
 use ingest::position::InputPosition;
 use ingest::reader::Reader;
-use rating::catalog::Catalog;
 
 use crate::progress::{Progress, Stage};
 use crate::report::RunReport;
@@ -203,14 +202,6 @@ fn spawn<'scope, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<ScopedJoinHandle<'scope, T>, RunError> {
     thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work).map_err(RunError::NoThread)
-}
-
-fn number_accounts(catalog: &Catalog) -> Interner {
-    let mut accounts = Interner::new(0);
-    for account in catalog.accounts() {
-        accounts.intern(account.as_str().as_bytes());
-    }
-    accounts
 }
 
 /// Reads and decodes batches until there are no more, or nobody wants them.

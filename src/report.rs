@@ -48,6 +48,8 @@ pub struct Figures {
     pub accrual_rows: u64,
     /// Rows of quarantine: rejected events, conflicts, and usages without a price.
     pub quarantine_rows: u64,
+    /// Rows of quarantine that were settled.
+    pub settled_rows: u64,
     /// Amounts by currency.
     pub amounts: Vec<CurrencyAmounts>,
 }
@@ -100,6 +102,7 @@ impl Figures {
             rated_usage_rows: rows(ContentKind::RatedUsage),
             accrual_rows: rows(ContentKind::Accruals),
             quarantine_rows: rows(ContentKind::Quarantine),
+            settled_rows: after.settled - before.settled,
             amounts: amounts(before, after),
         }
     }

@@ -84,8 +84,9 @@ pub(crate) fn show_next_commands(to: &mut impl Write, report: &RunReport, data: 
         |sql: &str| format!("{program} query --data {} {sql}", shell_word(&data.display().to_string()));
     writeln!(to, "Next:")?;
     writeln!(to, "  {}", query("\"SELECT * FROM revenue ORDER BY 1, 2, 3, 4\""))?;
-    if report.data.quarantine_rows > 0 {
-        writeln!(to, "  {}", query("\"SELECT * FROM quarantine_reasons ORDER BY rows DESC\""))?;
+    if report.data.quarantine_rows > report.data.settled_rows {
+        let data = shell_word(&data.display().to_string());
+        writeln!(to, "  {program} quarantine list --data {data}")?;
     }
     writeln!(to, "  {}", query("").trim_end())
 }
@@ -107,7 +108,7 @@ pub(crate) fn next_run(to: &mut impl Write, workload: &Path) -> io::Result<()> {
 }
 
 /// How this program was called, so that the commands shown work as they are.
-fn program() -> String {
+pub(crate) fn program() -> String {
     if env::var_os("CARGO_MANIFEST_DIR").is_some() {
         let release = if cfg!(debug_assertions) { "" } else { "--release " };
         return format!("cargo run {release}--");
@@ -116,7 +117,7 @@ fn program() -> String {
 }
 
 /// A word as a shell takes it.
-fn shell_word(text: &str) -> String {
+pub(crate) fn shell_word(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
     if text.bytes().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
@@ -135,7 +136,8 @@ fn align_right(table: &mut Table, columns: &[usize]) {
     }
 }
 
-fn reasons(counts: &BTreeMap<String, i64>) -> String {
+/// Counts by reason in a line, the most frequent first.
+pub(crate) fn reasons(counts: &BTreeMap<String, i64>) -> String {
     let mut counts: Vec<_> = counts.iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let reasons: Vec<_> =

@@ -31,6 +31,8 @@ pub struct Books {
     pub posted: CurrencySums,
     /// Rows by the name of their table.
     pub rows: BTreeMap<String, u64>,
+    /// Rows of quarantine that are settled.
+    pub settled: u64,
     /// Is everything accrued?
     pub is_accrued: bool,
 }
@@ -94,6 +96,7 @@ impl Books {
         for content in &epoch.contents {
             *self.rows.entry(content.kind.name().to_owned()).or_default() += content.rows;
         }
+        self.settled += epoch.settled.len() as u64;
         self.is_accrued = epoch.is_accrued;
         if self.is_accrued && self.rated != self.accrued {
             let what = format!("{} is rated and {} is accrued", self.rated, self.accrued);

@@ -1,7 +1,8 @@
 //! Control totals: where every event went, by source, type and month (CONS-1).
 //!
 //! Kept while deciding, apart from the tables the events are written to, so that the two can be held
-//! against each other at the end of a run.
+//! against each other. What is decided again is taken back where it was counted first, and counted where it
+//! belongs now: counts are changes, and may be negative.
 
 use std::collections::HashMap;
 
@@ -42,16 +43,16 @@ pub struct ControlKey {
 /// Keys remembered with their place, to be found without hashing.
 const RECENT: usize = 1024;
 
-/// The counts of a run.
+/// The counts of an epoch.
 #[derive(Debug)]
 pub struct ControlTotals {
     pub(crate) places: HashMap<ControlKey, usize>,
     pub(crate) keys: Vec<ControlKey>,
-    pub(crate) counts: Vec<[u64; OUTCOMES]>,
+    pub(crate) counts: Vec<[i64; OUTCOMES]>,
     recent: Vec<Option<(ControlKey, usize)>>,
     month: Month,
-    pub(crate) rejected: Vec<u64>,
-    pub(crate) unrated: Vec<u64>,
+    pub(crate) rejected: Vec<i64>,
+    pub(crate) unrated: Vec<i64>,
 }
 
 /// A month and the instants in it.
@@ -86,6 +87,29 @@ impl ControlTotals {
         time: Option<i64>,
         outcome: Outcome,
     ) {
+        self.add(source, event_type, time, outcome, 1);
+    }
+
+    /// Takes back that an event was counted, which went elsewhere since.
+    pub fn take_back(
+        &mut self,
+        source: Option<u32>,
+        event_type: Option<u32>,
+        time: Option<i64>,
+        outcome: Outcome,
+    ) {
+        self.add(source, event_type, time, outcome, -1);
+    }
+
+    #[inline]
+    fn add(
+        &mut self,
+        source: Option<u32>,
+        event_type: Option<u32>,
+        time: Option<i64>,
+        outcome: Outcome,
+        events: i64,
+    ) {
         let month = time.map(|time| self.month_of(time));
         let key = ControlKey { source, event_type, month };
         let slot = (source.unwrap_or(0) as usize * 37 + event_type.unwrap_or(0) as usize) % RECENT;
@@ -94,7 +118,7 @@ impl ControlTotals {
             _ => self.find(key, slot),
         };
         if let Some(count) = self.counts.get_mut(place).and_then(|counts| counts.get_mut(outcome as usize)) {
-            *count += 1;
+            *count += events;
         }
     }
 
@@ -114,16 +138,22 @@ impl ControlTotals {
 
     /// Notes why an event was rejected.
     pub fn note_rejected(&mut self, reason: RejectReason) {
-        if let Some(count) = self.rejected.get_mut(reason as usize) {
-            *count += 1;
-        }
+        add_to(&mut self.rejected, reason as usize, 1);
+    }
+
+    /// Takes back that an event was rejected.
+    pub fn take_back_rejected(&mut self, reason: RejectReason) {
+        add_to(&mut self.rejected, reason as usize, -1);
     }
 
     /// Notes why a usage has no price.
     pub fn note_unrated(&mut self, reason: UnratedReason) {
-        if let Some(count) = self.unrated.get_mut(reason as usize) {
-            *count += 1;
-        }
+        add_to(&mut self.unrated, reason as usize, 1);
+    }
+
+    /// Takes back that a usage has no price.
+    pub fn take_back_unrated(&mut self, reason: UnratedReason) {
+        add_to(&mut self.unrated, reason as usize, -1);
     }
 
     #[inline]
@@ -140,20 +170,14 @@ impl ControlTotals {
         self.keys.is_empty()
     }
 
-    /// Events with an outcome.
-    #[must_use]
-    pub fn total(&self, outcome: Outcome) -> u64 {
-        self.counts.iter().filter_map(|counts| counts.get(outcome as usize)).sum()
-    }
-
     /// Rejected events by reason, where there are any.
-    pub fn rejected(&self) -> impl Iterator<Item = (RejectReason, u64)> {
-        RejectReason::ALL.iter().copied().zip(self.rejected.iter().copied()).filter(|(_, count)| *count > 0)
+    pub fn rejected(&self) -> impl Iterator<Item = (RejectReason, i64)> {
+        RejectReason::ALL.iter().copied().zip(self.rejected.iter().copied()).filter(|(_, count)| *count != 0)
     }
 
     /// Usages without a price by reason, where there are any.
-    pub fn unrated(&self) -> impl Iterator<Item = (UnratedReason, u64)> {
-        UnratedReason::ALL.iter().copied().zip(self.unrated.iter().copied()).filter(|(_, count)| *count > 0)
+    pub fn unrated(&self) -> impl Iterator<Item = (UnratedReason, i64)> {
+        UnratedReason::ALL.iter().copied().zip(self.unrated.iter().copied()).filter(|(_, count)| *count != 0)
     }
 
     /// The counts by source, type and month, sorted.
@@ -163,12 +187,11 @@ impl ControlTotals {
         source: impl Fn(u32) -> String,
         event_type: impl Fn(u32) -> String,
     ) -> Vec<EpochControlTotal> {
-        let signed = |count: &u64| i64::try_from(*count).unwrap_or(i64::MAX);
-        let counts = self.counts.iter().map(|counts| counts.each_ref().map(signed));
         let mut rows: Vec<EpochControlTotal> = self
             .keys
             .iter()
-            .zip(counts)
+            .zip(self.counts.iter().copied())
+            .filter(|(_, counts)| *counts != [0; OUTCOMES])
             .map(|(key, [rated, unrated, duplicate, conflict, rejected])| EpochControlTotal {
                 source: key.source.map(&source),
                 event_type: key.event_type.map(&event_type),
@@ -192,6 +215,12 @@ impl ControlTotals {
             ))
         });
         rows
+    }
+}
+
+fn add_to(counts: &mut [i64], reason: usize, events: i64) {
+    if let Some(count) = counts.get_mut(reason) {
+        *count += events;
     }
 }
 

@@ -24,6 +24,9 @@ use crate::running_totals::{MeteredUsage, RatedEvent, RunningTotals, TouchRounds
 /// Memory for identities where nobody says.
 const IDENTITY_BYTES_MAX: usize = 1 << 30;
 
+/// Texts up to which those of refused events are learned: whoever sends rubbish must not fill the memory.
+const REFUSED_TEXTS_MAX: usize = 1 << 16;
+
 /// Events whose charges are loaded ahead. Few of them belong to an earlier day or a new charge, and the
 /// misses of those overlap only with one another; the charges of all still fit the caches.
 const TOUCH_AHEAD: usize = 256;
@@ -47,7 +50,7 @@ pub struct Decider {
     verdicts: Vec<Admit>,
     rounds: TouchRounds,
     /// Events before this time are refused, in microseconds since 1970.
-    accepts_from: i64,
+    pub(crate) accepts_from: i64,
 }
 
 /// What the numbers of a decoder are in the whole run.
@@ -132,12 +135,22 @@ impl DecidedBatch {
     }
 }
 
+impl RatedColumns {
+    #[inline]
+    pub(crate) fn push(&mut self, event: u32, usage: usize, rated: RatedEvent) {
+        #[expect(clippy::cast_possible_truncation, reason = "far fewer than 2^32 usages")]
+        self.usage.push(usage as u32);
+        self.event.push(event);
+        self.rated.push(rated);
+    }
+}
+
 /// Where the events of a batch go.
-struct Lists<'a> {
-    rated: &'a mut RatedColumns,
-    unrated: &'a mut Vec<Unrated>,
-    conflicts: &'a mut Vec<u32>,
-    too_old: &'a mut Vec<u32>,
+pub(crate) struct Lists<'a> {
+    pub(crate) rated: &'a mut RatedColumns,
+    pub(crate) unrated: &'a mut Vec<Unrated>,
+    pub(crate) conflicts: &'a mut Vec<u32>,
+    pub(crate) too_old: &'a mut Vec<u32>,
 }
 
 /// What a usage's event says of itself, read only where it matters.
@@ -247,17 +260,16 @@ impl Decider {
         for total in &control_totals {
             counts += total.counts;
         }
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         EpochTally {
             counts,
             control_totals,
             rejected_by_reason: control
                 .rejected()
-                .map(|(reason, count)| (reason.code().to_owned(), signed(count)))
+                .map(|(reason, count)| (reason.code().to_owned(), count))
                 .collect(),
             unrated_by_reason: control
                 .unrated()
-                .map(|(reason, count)| (reason.code().to_owned(), signed(count)))
+                .map(|(reason, count)| (reason.code().to_owned(), count))
                 .collect(),
             new_texts,
             identities: std::mem::take(&mut self.admitted),
@@ -335,11 +347,12 @@ impl Decider {
             }
             event = end;
         }
-        for reject in &decided.batch.rejects {
-            let attributes = &reject.attributes;
-            let find = |texts: &Interner, text: &Option<Box<str>>| texts.find(text.as_deref()?.as_bytes());
-            let source = find(&self.sources, &attributes.source);
-            let event_type = find(&self.event_types, &attributes.event_type);
+        let DecidedBatch { batch, new_texts, .. } = &mut *decided;
+        for reject in &mut batch.rejects {
+            let attributes = &mut reject.attributes;
+            let source = note_text(&mut self.sources, &mut attributes.source, &mut new_texts.sources);
+            let event_type =
+                note_text(&mut self.event_types, &mut attributes.event_type, &mut new_texts.event_types);
             self.control.count(source, event_type, attributes.time, Outcome::Rejected);
             self.control.note_rejected(reject.reason);
         }
@@ -350,11 +363,20 @@ impl Decider {
     fn admit(&mut self, batch: &EventBatch) -> Result<(), RunError> {
         let Self { dedup, verdicts, admitted, accepts_from, .. } = self;
         let events = &batch.events;
-        verdicts.clear();
         if events.time.iter().all(|time| time >= accepts_from) {
+            verdicts.clear();
             return dedup.admit_all(&events.identity, &events.content, &events.time, verdicts, admitted);
         }
-        let accepted = || events.time.iter().map(|time| time >= accepts_from);
+        let accepted: Vec<bool> = events.time.iter().map(|time| time >= accepts_from).collect();
+        self.admit_some(batch, &accepted)
+    }
+
+    /// Asks for some events whether they were counted before.
+    pub(crate) fn admit_some(&mut self, batch: &EventBatch, asked_for: &[bool]) -> Result<(), RunError> {
+        let Self { dedup, verdicts, admitted, .. } = self;
+        let events = &batch.events;
+        verdicts.clear();
+        let accepted = || asked_for.iter().copied();
         let identities: Vec<u128> = filtered(&events.identity, accepted());
         let contents: Vec<u64> = filtered(&events.content, accepted());
         let times: Vec<i64> = filtered(&events.time, accepted());
@@ -379,85 +401,91 @@ impl Decider {
         self.totals.touch(usages, &mut self.rounds);
     }
 
-    fn decide_event(&mut self, batch: &EventBatch, event: usize, lists: &mut Lists<'_>) {
+    /// Decides an event that was asked for, and counts it; what became of it.
+    pub(crate) fn decide_event(
+        &mut self,
+        batch: &EventBatch,
+        event: usize,
+        lists: &mut Lists<'_>,
+    ) -> Option<Outcome> {
         let columns = &batch.events;
-        let (Some(source), Some(event_type), Some(time), Some(account), Some(verdict)) = (
-            columns.source.get(event).copied(),
-            columns.event_type.get(event).copied(),
-            columns.time.get(event).copied(),
-            columns.account.get(event).copied(),
-            self.verdicts.get(event).copied(),
-        ) else {
-            return;
-        };
+        let (source, event_type) = (*columns.source.get(event)?, *columns.event_type.get(event)?);
+        let (time, verdict) = (*columns.time.get(event)?, *self.verdicts.get(event)?);
         #[expect(clippy::cast_possible_truncation, reason = "a batch has far fewer than 2^32 events")]
         let position = event as u32;
-        if time < self.accepts_from {
+        let outcome = if time < self.accepts_from {
             lists.too_old.push(position);
-            self.control.count(Some(source), Some(event_type), Some(time), Outcome::Rejected);
             self.control.note_rejected(RejectReason::TooOld);
-            return;
-        }
-        let outcome = match verdict {
-            Admit::Duplicate => Outcome::Duplicate,
-            Admit::Conflict => {
-                lists.conflicts.push(position);
-                Outcome::Conflict
-            }
-            Admit::Accept => {
-                let before = lists.unrated.len();
-                let usages = batch.usages_of(event);
-                if usages.is_empty() {
-                    let is_metered = columns.metered.get(event).copied().unwrap_or(false);
-                    let reason = if is_metered {
-                        UnratedReason::NoMeterApplies
-                    } else {
-                        UnratedReason::UnknownEventType
-                    };
-                    lists.unrated.push(Unrated { event: position, meter: None, reason });
+            Outcome::Rejected
+        } else {
+            match verdict {
+                Admit::Duplicate => Outcome::Duplicate,
+                Admit::Conflict => {
+                    lists.conflicts.push(position);
+                    Outcome::Conflict
                 }
-                for usage in usages {
-                    let details = Details { batch, sources: &self.sources, event, usage };
-                    let meter = batch.usages.meter.get(usage).copied().unwrap_or(0);
-                    let result = if account == UNKNOWN_ACCOUNT {
-                        Err(UnratedReason::UnknownAccount)
-                    } else {
-                        let metered = MeteredUsage {
-                            account,
-                            meter,
-                            time: Timestamp::from_micros(time),
-                            measure: batch.usages.measure.get(usage).copied().unwrap_or(0),
-                            event_price: batch.usages.event_price.get(usage).copied().unwrap_or(0),
-                            details: &details,
-                        };
-                        self.totals.rate(&metered, &self.values)
-                    };
-                    match result {
-                        Ok(amount) => {
-                            #[expect(
-                                clippy::cast_possible_truncation,
-                                reason = "far fewer than 2^32 usages"
-                            )]
-                            lists.rated.usage.push(usage as u32);
-                            lists.rated.event.push(position);
-                            lists.rated.rated.push(amount);
-                        }
-                        Err(reason) => {
-                            lists.unrated.push(Unrated { event: position, meter: Some(meter), reason });
-                        }
-                    }
-                }
-                for usage in lists.unrated.iter().skip(before) {
-                    self.control.note_unrated(usage.reason);
-                }
-                if lists.unrated.len() == before { Outcome::Rated } else { Outcome::Unrated }
+                Admit::Accept => self.rate_event(batch, event, position, lists),
             }
         };
         self.control.count(Some(source), Some(event_type), Some(time), outcome);
+        Some(outcome)
+    }
+
+    /// Rates all usages of an event.
+    #[inline]
+    pub(crate) fn rate_event(
+        &mut self,
+        batch: &EventBatch,
+        event: usize,
+        position: u32,
+        lists: &mut Lists<'_>,
+    ) -> Outcome {
+        let before = lists.unrated.len();
+        let usages = batch.usages_of(event);
+        if usages.is_empty() {
+            lists.unrated.push(Unrated { event: position, meter: None, reason: unmetered(batch, event) });
+        }
+        for usage in usages {
+            match self.rate_usage(batch, event, usage) {
+                Ok(rated) => lists.rated.push(position, usage, rated),
+                Err(reason) => {
+                    let meter = batch.usages.meter.get(usage).copied();
+                    lists.unrated.push(Unrated { event: position, meter, reason });
+                }
+            }
+        }
+        for usage in lists.unrated.iter().skip(before) {
+            self.control.note_unrated(usage.reason);
+        }
+        if lists.unrated.len() == before { Outcome::Rated } else { Outcome::Unrated }
+    }
+
+    /// Counts and rates a usage of an event.
+    #[inline]
+    pub(crate) fn rate_usage(
+        &mut self,
+        batch: &EventBatch,
+        event: usize,
+        usage: usize,
+    ) -> Result<RatedEvent, UnratedReason> {
+        let account = batch.events.account.get(event).copied().unwrap_or(UNKNOWN_ACCOUNT);
+        if account == UNKNOWN_ACCOUNT {
+            return Err(UnratedReason::UnknownAccount);
+        }
+        let details = Details { batch, sources: &self.sources, event, usage };
+        let metered = MeteredUsage {
+            account,
+            meter: batch.usages.meter.get(usage).copied().unwrap_or(0),
+            time: Timestamp::from_micros(batch.events.time.get(event).copied().unwrap_or(0)),
+            measure: batch.usages.measure.get(usage).copied().unwrap_or(0),
+            event_price: batch.usages.event_price.get(usage).copied().unwrap_or(0),
+            details: &details,
+        };
+        self.totals.rate(&metered, &self.values)
     }
 
     /// Replaces the decoder's numbers by those of the run.
-    fn translate(&mut self, decided: &mut DecidedBatch) {
+    pub(crate) fn translate(&mut self, decided: &mut DecidedBatch) {
         let DecidedBatch { batch, new_texts, .. } = decided;
         let Some(numbers) = self.decoders.get_mut(batch.decoder) else { return };
         let learn = |texts: &mut Interner, text: &str, new: &mut Vec<Box<str>>| {
@@ -494,6 +522,28 @@ impl Decider {
             translate_column(column, numbers);
         }
     }
+}
+
+/// Why an event that no meter counts has no price.
+pub(crate) fn unmetered(batch: &EventBatch, event: usize) -> UnratedReason {
+    let is_metered = batch.events.metered.get(event).copied().unwrap_or(false);
+    if is_metered { UnratedReason::NoMeterApplies } else { UnratedReason::UnknownEventType }
+}
+
+/// The number of a refused event's text. Where too many are known already it gets none, and the text is dropped:
+/// control totals and quarantine say the same of the event.
+fn note_text(texts: &mut Interner, text: &mut Option<Box<str>>, new: &mut Vec<Box<str>>) -> Option<u32> {
+    let noted = text.take()?;
+    let number = match texts.find(noted.as_bytes()) {
+        None if texts.len() >= REFUSED_TEXTS_MAX => return None,
+        None => {
+            new.push(noted.clone());
+            texts.intern(noted.as_bytes()).number()
+        }
+        Some(number) => number,
+    };
+    *text = Some(noted);
+    Some(number)
 }
 
 /// The elements of a column that are chosen.

@@ -14,6 +14,7 @@ use crate::epoch_files::{EpochFiles, MadeContent};
 use crate::error::{AggregateError, write_error};
 use crate::quarantine_table::{EventTexts, QuarantineTable, QuarantineTotals};
 use crate::rated_usage_table::{RatedTotals, RatedUsageTable};
+use crate::replay::OpenRecord;
 use crate::usage_details::UsageDetail;
 
 /// Rated usage, quarantine and usage details.
@@ -107,10 +108,22 @@ impl EpochTables {
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
     pub fn append(&mut self, batch: &DecidedBatch) -> Result<(), AggregateError> {
+        self.append_replayed(batch, &[])
+    }
+
+    /// Appends a batch that read records again.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when it cannot be written.
+    pub(crate) fn append_replayed(
+        &mut self,
+        batch: &DecidedBatch,
+        records: &[OpenRecord],
+    ) -> Result<(), AggregateError> {
         self.texts.learn(&batch.new_texts);
         self.append_details(batch)?;
         self.rated_usage.append(batch)?;
-        self.quarantine.append(&self.catalog, batch, &self.texts)
+        self.quarantine.append(&self.catalog, batch, &self.texts, records)
     }
 
     fn append_details(&mut self, decided: &DecidedBatch) -> Result<(), AggregateError> {

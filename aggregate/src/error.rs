@@ -176,6 +176,16 @@ pub enum AggregateError {
     /// The results contradict each other: a bug, and nothing is published.
     #[error("the run does not balance: {0}; nothing was published")]
     OutOfBalance(String),
+    /// A record of quarantine that another version of the program wrote.
+    #[error(
+        "the record {id} is in quarantine for the reason {reason:?}, which this program does not know: use a newer one"
+    )]
+    UnknownReason {
+        /// Id of the record.
+        id: String,
+        /// Its reason.
+        reason: String,
+    },
     /// State that another version of the program wrote.
     #[error(
         "the state has the format {found}, and this program reads {known}: use the program that wrote it, or a newer one"

@@ -7,7 +7,7 @@
 //! then on: the process has to start again.
 
 use ingest::event_batch::EventBatch;
-use schemas::epoch::{Epoch, EpochCause, InputProgress};
+use schemas::epoch::{Epoch, EpochCause, InputProgress, SettledRecord};
 
 use crate::accrual_round::Revisions;
 use crate::accrual_table::{AccrualBuffers, AccrualTable, AccrualTotals};
@@ -18,6 +18,7 @@ use crate::epoch_files::{EpochFiles, MadeContent};
 use crate::epoch_tables::EpochTables;
 use crate::error::AggregateError;
 use crate::partition::Partition;
+use crate::replay::{EventProgress, Fate, OpenRecord};
 use crate::running_totals::RunningTotals;
 use crate::snapshot::SnapshotLimits;
 
@@ -84,7 +85,7 @@ impl LiveWriter {
         with_accruals: bool,
     ) -> Result<Option<Epoch>, AggregateError> {
         self.begin()?;
-        let committed = self.commit_epoch(positions, with_accruals)?;
+        let committed = self.commit_as(EpochCause::Usage, positions, Vec::new(), with_accruals)?;
         self.is_stopped = false;
         Ok(committed)
     }
@@ -94,21 +95,55 @@ impl LiveWriter {
         if std::mem::replace(&mut self.is_stopped, true) { Err(AggregateError::Stopped) } else { Ok(()) }
     }
 
-    fn commit_epoch(
+    /// Decides records of quarantine again; see [`Replayer`](crate::replay::Replayer). The batch comes back empty.
+    ///
+    /// # Errors
+    /// [`AggregateError`]; nothing more can be decided then.
+    pub(crate) fn decide_again(
         &mut self,
+        batch: EventBatch,
+        records: &[OpenRecord],
+        event: &mut EventProgress,
+        fates: &mut [Fate],
+    ) -> Result<EventBatch, AggregateError> {
+        self.begin()?;
+        self.partition.decider.decide_again(batch, records, event, fates, &mut self.decided)?;
+        self.tables.append_replayed(&self.decided, records)?;
+        self.is_stopped = false;
+        Ok(self.decided.recycle())
+    }
+
+    /// Commits what became of records of quarantine, with accruals.
+    ///
+    /// # Errors
+    /// [`AggregateError`]; nothing is committed any more then.
+    pub(crate) fn commit_replay(
+        &mut self,
+        settled: Vec<SettledRecord>,
+    ) -> Result<Option<Epoch>, AggregateError> {
+        self.begin()?;
+        let committed = self.commit_as(EpochCause::Replay, Vec::new(), settled, true)?;
+        self.is_stopped = false;
+        Ok(committed)
+    }
+
+    fn commit_as(
+        &mut self,
+        cause: EpochCause,
         positions: Vec<InputProgress>,
+        settled: Vec<SettledRecord>,
         with_accruals: bool,
     ) -> Result<Option<Epoch>, AggregateError> {
         let files = self.tables.files().clone();
         let written = self.tables.end()?;
         let mut draft = EpochDraft {
-            cause: EpochCause::Usage,
+            cause,
             positions,
             tally: self.partition.decider.cut(),
             rated: written.rated,
             quarantine: written.quarantine,
             accruals: None,
-            settled: Vec::new(),
+            settled,
             contents: written.contents,
         };
         let mut revisions = None;

@@ -1,16 +1,19 @@
 //! Writes quarantine: refused, conflicting and unrated events with their bytes.
 
 use ingest::CsvColumns;
+use ingest::event_batch::{EventBatch, Span};
 use rating::catalog::Catalog;
 use schemas::epoch::ContentKind;
 use schemas::quarantine::{
-    QUARANTINED_BYTES_MAX, QuarantineClass, RejectReason, UnratedReason, arrow_schema,
+    CONFLICT, CONFLICT_MEND, QUARANTINED_BYTES_MAX, QuarantineClass, RejectReason, UnratedReason,
+    arrow_schema,
 };
 
 use crate::decider::DecidedBatch;
 use crate::epoch_files::{EpochFiles, MadeContent};
 use crate::error::AggregateError;
 use crate::parquet_columns::{Layout, TableWriter};
+use crate::replay::OpenRecord;
 
 /// Details and bytes mostly differ.
 const LAYOUT: Layout<'_> =
@@ -49,14 +52,96 @@ struct Entry<'a> {
     class: QuarantineClass,
     reason: &'static str,
     detail: &'a str,
-    span: ingest::event_batch::Span,
-    length: u64,
+    place: Place<'a>,
     source: Option<&'a str>,
     event_id: Option<&'a str>,
     event_type: Option<&'a str>,
     account: Option<&'a str>,
     time: Option<i64>,
     meter: Option<&'a str>,
+}
+
+/// A record where it came from.
+#[derive(Debug)]
+struct Place<'a> {
+    input: &'a str,
+    line: Option<u64>,
+    offset: u64,
+    length: u64,
+    bytes: &'a [u8],
+    csv_mapping: Option<&'a str>,
+    csv_header: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// Of a record of a batch that was read from an input.
+    fn in_batch(batch: &'a EventBatch, inputs: &'a [String], span: Span, length: u64) -> Self {
+        let origin = &batch.origin;
+        let rows = batch.rows.as_deref();
+        Self {
+            input: inputs.get(origin.input as usize).map_or("", String::as_str),
+            line: Some(origin.line + u64::from(span.line)),
+            offset: origin.offset + u64::from(span.start),
+            length,
+            bytes: batch.record(span),
+            csv_mapping: rows.map(CsvColumns::mapping),
+            csv_header: rows.map(CsvColumns::header),
+        }
+    }
+
+    /// Of a record that was in quarantine before.
+    fn before(OpenRecord { record, .. }: &'a OpenRecord) -> Self {
+        Self {
+            input: &record.input,
+            line: record.line,
+            offset: record.offset,
+            length: record.length,
+            bytes: &record.bytes,
+            csv_mapping: record.csv_mapping.as_deref(),
+            csv_header: record.csv_header.as_deref(),
+        }
+    }
+}
+
+/// The events of a batch with what rows say of them.
+struct Events<'a> {
+    decided: &'a DecidedBatch,
+    inputs: &'a [String],
+    text: &'a dyn EventTexts,
+    /// The records that the batch read again.
+    records: &'a [OpenRecord],
+}
+
+impl<'a> Events<'a> {
+    fn entry(
+        &self,
+        event: u32,
+        class: QuarantineClass,
+        reason: &'static str,
+        detail: &'a str,
+        meter: Option<&'a str>,
+        id: &'a str,
+    ) -> Entry<'a> {
+        let batch = &self.decided.batch;
+        let event = event as usize;
+        let event_text = batch.events.text.get(event);
+        let record = batch.replayed.events.get(event).and_then(|record| self.records.get(*record as usize));
+        let span = event_text.map(|text| text.span).unwrap_or_default();
+        let place = record
+            .map_or_else(|| Place::in_batch(batch, self.inputs, span, u64::from(span.length)), Place::before);
+        Entry {
+            class,
+            reason,
+            detail,
+            place,
+            source: batch.events.source.get(event).and_then(|number| self.text.source(*number)),
+            event_id: Some(id),
+            event_type: batch.events.event_type.get(event).and_then(|number| self.text.event_type(*number)),
+            account: event_text.map(|text| batch.text(text.subject)),
+            time: batch.events.time.get(event).copied(),
+            meter,
+        }
+    }
 }
 
 impl QuarantineTable {
@@ -66,7 +151,8 @@ impl QuarantineTable {
         Self { files, table: None, inputs, totals: QuarantineTotals::default() }
     }
 
-    /// Appends what a batch has for quarantine: refused events, then conflicts, then unrated usage.
+    /// Appends what a batch has for quarantine: refused events, then conflicts, then unrated usage. `records` are
+    /// those that the batch read again, if it did.
     ///
     /// # Errors
     /// [`AggregateError`] when it cannot be written.
@@ -75,121 +161,48 @@ impl QuarantineTable {
         catalog: &Catalog,
         decided: &DecidedBatch,
         text: &dyn EventTexts,
+        records: &[OpenRecord],
     ) -> Result<(), AggregateError> {
+        let Self { files, table, inputs, totals } = self;
         let batch = &decided.batch;
+        let events = Events { decided, inputs, text, records };
+        let mut write = |entry: &Entry<'_>| write(files, table, totals, entry);
         for reject in &batch.rejects {
-            self.totals.rejected += 1;
             let attributes = &reject.attributes;
-            let entry = Entry {
+            write(&Entry {
                 class: QuarantineClass::Rejected,
                 reason: reject.reason.code(),
                 detail: &reject.explanation(),
-                span: reject.span,
-                length: reject.length,
+                place: Place::in_batch(batch, inputs, reject.span, reject.length),
                 source: attributes.source.as_deref(),
                 event_id: attributes.id.as_deref(),
                 event_type: attributes.event_type.as_deref(),
                 account: attributes.subject.as_deref(),
                 time: attributes.time,
                 meter: None,
-            };
-            self.write(decided, &entry)?;
+            })?;
         }
         for event in &decided.too_old {
-            self.totals.rejected += 1;
-            let reason = RejectReason::TooOld;
-            self.write_event(
-                decided,
-                *event,
-                QuarantineClass::Rejected,
-                reason.code(),
-                reason.mend(),
-                None,
-                text,
-            )?;
+            let (reason, id) = (RejectReason::TooOld, batch.event_id(*event as usize));
+            let class = QuarantineClass::Rejected;
+            write(&events.entry(*event, class, reason.code(), reason.mend(), None, &id))?;
         }
         for event in &decided.conflicts {
-            self.totals.conflict += 1;
-            let detail = "an event with this source and id was counted before, with other content: \
-                          send corrections under an id of their own";
-            self.write_event(decided, *event, QuarantineClass::Conflict, "conflict", detail, None, text)?;
+            let detail = format!(
+                "an event with this source and id was counted before, with other content: {CONFLICT_MEND}"
+            );
+            let id = batch.event_id(*event as usize);
+            write(&events.entry(*event, QuarantineClass::Conflict, CONFLICT, &detail, None, &id))?;
         }
         for unrated in &decided.unrated {
-            self.totals.unrated += 1;
             let meter = unrated.meter.and_then(|meter| catalog.meters().get(usize::from(meter)));
             let meter = meter.map(|meter| meter.id.as_str());
             let detail = describe(unrated.reason, meter);
-            let class = QuarantineClass::Unrated;
-            self.write_event(decided, unrated.event, class, unrated.reason.code(), &detail, meter, text)?;
+            let id = batch.event_id(unrated.event as usize);
+            let (class, reason) = (QuarantineClass::Unrated, unrated.reason.code());
+            write(&events.entry(unrated.event, class, reason, &detail, meter, &id))?;
         }
         Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the parts of a row that differ")]
-    fn write_event(
-        &mut self,
-        decided: &DecidedBatch,
-        event: u32,
-        class: QuarantineClass,
-        reason: &'static str,
-        detail: &str,
-        meter: Option<&str>,
-        text: &dyn EventTexts,
-    ) -> Result<(), AggregateError> {
-        let batch = &decided.batch;
-        let event = event as usize;
-        let id = batch.event_id(event);
-        let event_text = batch.events.text.get(event);
-        let span = event_text.map(|text| text.span).unwrap_or_default();
-        let source = batch.events.source.get(event).and_then(|number| text.source(*number));
-        let event_type = batch.events.event_type.get(event).and_then(|number| text.event_type(*number));
-        let account = event_text.map(|text| batch.text(text.subject));
-        let time = batch.events.time.get(event).copied();
-        let length = u64::from(span.length);
-        let event_id = Some(id.as_str());
-        let entry =
-            Entry { class, reason, detail, span, length, source, event_id, event_type, account, time, meter };
-        self.write(decided, &entry)
-    }
-
-    fn write(&mut self, decided: &DecidedBatch, entry: &Entry<'_>) -> Result<(), AggregateError> {
-        let origin = &decided.batch.origin;
-        let input = self.inputs.get(origin.input as usize).map_or("", String::as_str);
-        let bytes = decided.batch.record(entry.span);
-        let kept = bytes.get(..bytes.len().min(QUARANTINED_BYTES_MAX)).unwrap_or_default();
-        let rows = decided.batch.rows.as_deref();
-        let epoch = self.files.epoch();
-        let id = format!("{epoch}-{}", self.totals.rows());
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let table = match &mut self.table {
-            Some(table) => table,
-            table => {
-                let begun =
-                    TableWriter::create(&self.files, ContentKind::Quarantine, &arrow_schema(), LAYOUT)?;
-                table.insert(begun)
-            }
-        };
-        table.write(1, |row| {
-            row.text(&id)?
-                .text(entry.class.name())?
-                .text(entry.reason)?
-                .text(entry.detail)?
-                .text(input)?
-                .optional_long(Some(signed(origin.line + u64::from(entry.span.line))))?
-                .long(signed(origin.offset + u64::from(entry.span.start)))?
-                .long(signed(entry.length))?
-                .bytes(kept)?
-                .optional_text(rows.map(CsvColumns::mapping))?
-                .optional_text(rows.map(CsvColumns::header))?
-                .optional_text(entry.source)?
-                .optional_text(entry.event_id)?
-                .optional_text(entry.event_type)?
-                .optional_text(entry.account)?
-                .optional_long(entry.time)?
-                .optional_text(entry.meter)?
-                .long(signed(epoch))?;
-            Ok(())
-        })
     }
 
     /// Begins an epoch.
@@ -210,6 +223,53 @@ impl QuarantineTable {
         let made = self.table.take().map(TableWriter::finish).transpose()?;
         Ok((made.map(|(made, _)| made), totals))
     }
+}
+
+/// Writes a row, and counts it.
+fn write(
+    files: &EpochFiles,
+    table: &mut Option<TableWriter>,
+    totals: &mut QuarantineTotals,
+    entry: &Entry<'_>,
+) -> Result<(), AggregateError> {
+    match entry.class {
+        QuarantineClass::Rejected => totals.rejected += 1,
+        QuarantineClass::Conflict => totals.conflict += 1,
+        QuarantineClass::Unrated => totals.unrated += 1,
+    }
+    let place = &entry.place;
+    let kept = place.bytes.get(..place.bytes.len().min(QUARANTINED_BYTES_MAX)).unwrap_or_default();
+    let epoch = files.epoch();
+    let id = format!("{epoch}-{}", totals.rows());
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let table = match table {
+        Some(table) => table,
+        table => {
+            let begun = TableWriter::create(files, ContentKind::Quarantine, &arrow_schema(), LAYOUT)?;
+            table.insert(begun)
+        }
+    };
+    table.write(1, |row| {
+        row.text(&id)?
+            .text(entry.class.name())?
+            .text(entry.reason)?
+            .text(entry.detail)?
+            .text(place.input)?
+            .optional_long(place.line.map(signed))?
+            .long(signed(place.offset))?
+            .long(signed(place.length))?
+            .bytes(kept)?
+            .optional_text(place.csv_mapping)?
+            .optional_text(place.csv_header)?
+            .optional_text(entry.source)?
+            .optional_text(entry.event_id)?
+            .optional_text(entry.event_type)?
+            .optional_text(entry.account)?
+            .optional_long(entry.time)?
+            .optional_text(entry.meter)?
+            .long(signed(epoch))?;
+        Ok(())
+    })
 }
 
 /// The texts of an event's numbers.

@@ -73,6 +73,12 @@ mod base64_text {
     }
 }
 
+/// The reason of every conflict.
+pub const CONFLICT: &str = "conflict";
+
+/// What to do about a conflict.
+pub const CONFLICT_MEND: &str = "send corrections under an id of their own";
+
 /// Why an event is in quarantine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -86,6 +92,9 @@ pub enum QuarantineClass {
 }
 
 impl QuarantineClass {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Rejected, Self::Conflict, Self::Unrated];
+
     /// Wire name.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -114,6 +123,12 @@ macro_rules! reasons {
             #[must_use]
             pub const fn code(self) -> &'static str {
                 match self { $(Self::$variant => $wire,)+ }
+            }
+
+            /// The reason with a wire name.
+            #[must_use]
+            pub fn of_code(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.code() == code)
             }
 
             /// What is wrong in general, and how to mend it.

@@ -3,11 +3,13 @@
 mod check;
 mod demo;
 mod generate;
+mod quarantine;
 mod query;
 mod run;
 
 pub use check::check;
 pub use demo::demo;
 pub use generate::generate;
+pub use quarantine::quarantine;
 pub use query::query;
 pub use run::run;

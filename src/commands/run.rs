@@ -6,25 +6,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use aggregate::clock::SystemClock;
-use aggregate::data_directory::DataDirectory;
-use aggregate::disk::{DirectoryDisk, Disk};
-use aggregate::error::AggregateError;
-use aggregate::partition::{Partition, PartitionOptions, Recovered};
+use aggregate::data_directory::directory_disk;
+use aggregate::partition::PartitionOptions;
 use aggregate::snapshot::SnapshotLimits;
 use anyhow::Result;
 use ingest::input::{STANDARD_INPUT, find_inputs};
-use schemas::printable::printable;
 
 use crate::catalog::compile_files;
 use crate::catalog::files::CatalogFiles;
-use crate::catalog::store::CatalogStore;
 use crate::command_line::{OutputArguments, RunArguments};
+use crate::opening;
 use crate::pipeline::{self, RunPlan};
 use crate::progress::{Progress, Stage};
 use crate::progress_display::ProgressDisplay;
 use crate::report::RunReport;
-use crate::summary::{count, show_next_commands, show_report};
+use crate::summary::{show_next_commands, show_report};
 
 /// Performs a run and shows its report.
 ///
@@ -53,48 +49,23 @@ pub(super) fn perform(arguments: &RunArguments) -> Result<RunReport> {
     let plan = RunPlan { inputs, decoders, epoch_events: arguments.epoch_events };
 
     progress.begin(Stage::Recovering);
-    let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::new(&arguments.data));
-    let directory = Arc::new(DataDirectory::open(&disk).map_err(AggregateError::from)?);
-    let catalogs = CatalogStore::new(&disk);
+    let disk = directory_disk(&arguments.data);
     let options = PartitionOptions {
         decoders: plan.decoders,
         identity_bytes_max: (arguments.dedup_memory as usize) << 20,
         horizon_months: arguments.dedup_months,
         ..PartitionOptions::default()
     };
-    let in_force = (archive.hash, Arc::clone(&catalog));
-    let opened = Partition::open(directory, &catalogs, in_force, Arc::new(SystemClock), options);
-    let (mut partition, recovered) = opened?;
-    // IMPORTANT: before the first epoch that names it, and not if it is refused.
-    catalogs.keep(&archive)?;
+    let (mut partition, recovered) = opening::open(&disk, &archive, &catalog, options)?;
     drop(archive);
     let report = pipeline::run(&plan, &mut partition, &progress)?;
     partition.maintain(SnapshotLimits::NOTHING)?;
     progress.begin(Stage::Done);
     drop(display);
-    tell(&recovered)?;
+    opening::tell(&recovered)?;
     // The process is about to end: it need not free state and catalog piece by piece.
     std::mem::forget((partition, catalog));
     Ok(report)
-}
-
-/// Says what was found that a person may want to know.
-fn tell(recovered: &Recovered) -> Result<()> {
-    let mut to = stderr().lock();
-    for skipped in &recovered.skipped {
-        let path = skipped.path.display().to_string();
-        let path = printable(&path);
-        writeln!(to, "warning: {path}: the checkpoint was not used: {}; an older one was", skipped.what)?;
-    }
-    if recovered.cut_bytes > 0 {
-        let bytes = usize::try_from(recovered.cut_bytes).unwrap_or(usize::MAX);
-        let bytes = count(bytes, "byte", "bytes");
-        writeln!(
-            to,
-            "note: an earlier run ended in the middle of a commit; {bytes} that were not committed are removed"
-        )?;
-    }
-    Ok(())
 }
 
 /// Shows what a run did, and what to do with it.

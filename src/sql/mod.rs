@@ -23,6 +23,7 @@ use aggregate::disk::{DirectoryDisk, Disk};
 use aggregate::error::AggregateError;
 use aggregate::snapshot;
 use anyhow::Context;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
@@ -115,6 +116,14 @@ impl Session {
             answer::show(to, self.run(statement).await?, format).await?;
         }
         Ok(())
+    }
+
+    /// The rows of a query of our own.
+    ///
+    /// # Errors
+    /// What DataFusion says of it.
+    pub(crate) async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>> {
+        self.context.sql(sql).await?.collect().await
     }
 
     /// Begins to answer a statement.

@@ -98,9 +98,9 @@ pub const VIEWS: [View; 15] = [
     },
     View {
         name: "quarantine_reasons",
-        shows: "rows in quarantine by reason, with one of them as an example",
+        shows: "open records of quarantine by reason, with one of them as an example",
         sql: "SELECT class, reason, count(*) AS rows, min(detail) AS example
-              FROM files.quarantine
+              FROM open_quarantine
               GROUP BY class, reason",
     },
     View {

@@ -14,6 +14,7 @@ mod quarantine;
 mod random;
 mod random_catalog;
 mod random_edits;
+mod replay;
 mod running_totals;
 mod state;
 mod vectors;

@@ -90,7 +90,7 @@ pub(crate) fn state(partition: &Partition) -> Vec<u8> {
 }
 
 /// All epochs, without what is the machine's.
-fn epochs(partition: &Partition) -> Vec<SealedEpoch> {
+pub(crate) fn epochs(partition: &Partition) -> Vec<SealedEpoch> {
     let mut epochs = Vec::new();
     partition
         .committer

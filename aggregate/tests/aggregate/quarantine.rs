@@ -76,7 +76,7 @@ fn quarantine(files: &[(&Path, Option<usize>)]) -> (QuarantineTotals, Vec<Record
         decoder.decode(&mut batch, &records);
         lines.place(&mut batch);
         decider.decide(batch, &mut decided).unwrap();
-        table.append(&catalog, &decided, &NoTexts).unwrap();
+        table.append(&catalog, &decided, &NoTexts, &[]).unwrap();
         batch = decided.recycle();
     }
     let (made, totals) = table.end(files).unwrap();
