@@ -23,6 +23,7 @@ mod every_model;
 mod examples;
 mod interrupted;
 mod order;
+mod quarantine;
 mod sql;
 mod support;
 mod tables;

@@ -557,3 +557,24 @@ fn translate_column(column: &mut [u32], numbers: &[u32]) {
         *number = numbers.get(*number as usize).copied().unwrap_or(NO_VALUE);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_refused_events_are_learned_up_to_a_limit() {
+        let mut texts = Interner::new(1);
+        let mut new = Vec::new();
+        let mut note = |number: usize| {
+            let mut text = Some(number.to_string().into());
+            (note_text(&mut texts, &mut text, &mut new), text.is_some())
+        };
+        for number in 0..REFUSED_TEXTS_MAX {
+            assert_eq!(note(number), (u32::try_from(number).ok(), true));
+        }
+        assert_eq!(note(REFUSED_TEXTS_MAX), (None, false));
+        assert_eq!(note(5), (Some(5), true));
+        assert_eq!(new.len(), REFUSED_TEXTS_MAX);
+    }
+}

@@ -34,7 +34,7 @@ pub struct RecordFilter {
     /// Only records of a class
     #[arg(long, value_enum)]
     pub class: Option<Class>,
-    /// Only records with a reason, such as conflict
+    /// Only records with a reason, as `list` prints it
     #[arg(long, value_name = "REASON", value_parser = reason)]
     pub reason: Option<String>,
     /// Only records of an input: its name, or the end of its path
@@ -69,8 +69,8 @@ fn reason(text: &str) -> Result<String, String> {
     if is_known {
         return Ok(text.to_owned());
     }
-    let codes = RejectReason::ALL.iter().map(|reason| reason.code());
-    let codes: Vec<_> = codes.chain(UnratedReason::ALL.iter().map(|reason| reason.code())).collect();
+    let codes = RejectReason::ALL.iter().copied().map(RejectReason::code);
+    let codes: Vec<_> = codes.chain(UnratedReason::ALL.iter().copied().map(UnratedReason::code)).collect();
     Err(format!("there is no such reason; reasons are {CONFLICT}, {}", codes.join(", ")))
 }
 

@@ -39,7 +39,7 @@ impl Catalogs for Mended {
 const BEFORE: ContentHash = ContentHash([1; 32]);
 const AFTER: ContentHash = ContentHash([2; 32]);
 
-fn documents(accounts: &[&str], meters: Value, rates: &[&str]) -> Value {
+fn documents(accounts: &[&str], meters: &Value, rates: &[&str]) -> Value {
     let rate = |meter: &&str| match *meter {
         "used" => json!({ "meter": "used", "model": "graduated", "tiers": [
             { "up_to": "10", "unit_price": "1.5" }, { "up_to": null, "unit_price": "0.25" }] }),
@@ -69,9 +69,9 @@ impl Mended {
             "dimensions": { "plan": "$.plan" } })
         };
         let logins = |id: &str| json!({ "id": id, "event_type": "login", "aggregation": "count" });
-        let before = documents(&["acme"], json!([used, users, paid, calls("$.wrong")]), &["used", "calls"]);
+        let before = documents(&["acme"], &json!([used, users, paid, calls("$.wrong")]), &["used", "calls"]);
         let meters = json!([used, users, paid, calls("$.seconds"), logins("logins"), logins("free")]);
-        let after = documents(&["acme", "globex"], meters, &["used", "users", "paid", "calls", "logins"]);
+        let after = documents(&["acme", "globex"], &meters, &["used", "users", "paid", "calls", "logins"]);
         Self { before: catalog(&before).unwrap(), after: catalog(&after).unwrap() }
     }
 
