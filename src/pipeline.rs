@@ -81,6 +81,7 @@ pub enum RunError {
 type Decoded = Result<EventBatch, InputError>;
 
 /// What goes from the decider to the tables.
+#[expect(clippy::large_enum_variant, reason = "nearly all that is sent is batches")]
 enum Decided {
     Batch(DecidedBatch),
     /// The batches before it are an epoch.

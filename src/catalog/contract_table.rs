@@ -93,7 +93,8 @@ pub(super) fn read_csv(bytes: &[u8], file: &Arc<str>, loader: &mut Loader) {
 
 /// Reads contracts from Parquet.
 pub(super) fn read_parquet(content: Bytes, file: &Arc<str>, loader: &mut Loader) {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(content).and_then(|builder| builder.build());
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(content).and_then(ParquetRecordBatchReaderBuilder::build);
     let batches = reader.map_err(|error| error.to_string()).and_then(|reader| {
         reader.collect::<Result<Vec<RecordBatch>, _>>().map_err(|error| error.to_string())
     });
