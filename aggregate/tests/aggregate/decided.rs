@@ -28,6 +28,7 @@ pub(crate) fn catalog(documents: &Value) -> Result<Arc<Catalog>, String> {
         meters: read(&documents["meters"]),
         price_books: read(&documents["price_books"]),
         contracts: read(&documents["contracts"]),
+        csv_mappings: documents.get("csv_mappings").map_or_else(Vec::new, read),
         ..Documents::default()
     });
     compiled.map(Arc::new).map_err(|problems| problems[0].to_string())
