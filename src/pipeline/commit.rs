@@ -22,7 +22,7 @@ pub(super) fn commit(
         let epoch = committer.append(draft)?;
         committer.sync()?;
         // The decider asks for these only as long as it decides.
-        let _ = committed.send(CommitNote::Epoch(epoch));
+        let _ = committed.send(CommitNote::Epoch(Box::new(epoch)));
         if let Some(state) = state {
             if let Some(run) = committer.write_loose()? {
                 let _ = committed.send(CommitNote::Run(run));
@@ -38,7 +38,7 @@ pub(super) fn commit(
 #[expect(clippy::large_enum_variant, reason = "one for each of a few epochs")]
 pub(super) enum CommitNote {
     /// An epoch is committed.
-    Epoch(Committed),
+    Epoch(Box<Committed>),
     /// All identities that were in no run are in this one.
     Run(String),
 }
