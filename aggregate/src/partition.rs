@@ -99,6 +99,8 @@ pub struct Partition {
     pub identities: Identities,
     directory: Arc<DataDirectory>,
     catalog: Arc<Catalog>,
+    /// Are the tables durable as they are?
+    has_tables: bool,
 }
 
 impl Partition {
@@ -155,7 +157,7 @@ impl Partition {
         let mut committer =
             Committer::new(Arc::clone(&directory), ledger, standing, clock, in_force, loose, since);
         committer.inline_bytes_max = options.inline_bytes_max;
-        let mut partition = Self { decider, committer, identities, directory, catalog };
+        let mut partition = Self { decider, committer, identities, directory, catalog, has_tables: false };
         partition.advance_horizon(options.horizon_months);
         Ok((partition, recovered))
     }
@@ -290,7 +292,13 @@ impl Partition {
     /// # Errors
     /// [`AggregateError`]; it can be done again.
     pub fn snapshot(&mut self, limits: SnapshotLimits) -> Result<u64, AggregateError> {
+        if !self.has_tables {
+            snapshot::recover(&**self.directory.disk())?;
+        }
+        // What an error leaves is recovered next time.
+        self.has_tables = false;
         let snapshot = snapshot::follow(&self.directory, &self.committer, limits)?;
+        self.has_tables = true;
         let readers = readers::slowest(&self.directory)?;
         self.committer.remove_segments(snapshot, readers)?;
         Ok(snapshot)

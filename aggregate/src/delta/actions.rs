@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemas::epoch::ContentHash;
 use serde::{Deserialize, Serialize};
 
 /// What a version changes.
@@ -140,6 +141,9 @@ pub(super) struct CommitInfo {
     /// The program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) engine_info: Option<String>,
+    /// Hash of the lines before, where this program made the version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lines_hash: Option<ContentHash>,
 }
 
 impl Action {

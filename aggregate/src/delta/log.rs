@@ -8,11 +8,12 @@ use std::io::{self, Write};
 
 use schemas::timestamp::Timestamp;
 
-use super::actions::{Action, Line};
+use super::actions::{Action, CommitInfo, Line};
 use super::checkpoint;
 use super::state::TableState;
 use crate::disk::{self, Disk};
 use crate::error::AggregateError;
+use crate::ledger::hash_of;
 
 /// Digits of a version in the name of its file.
 const DIGITS: usize = 20;
@@ -74,16 +75,21 @@ impl<'a> Log<'a> {
         self.disk.create_directory(&self.directory).map_err(|error| self.failed(&self.directory, error))
     }
 
-    /// Removes what a crash left beside the versions. What is there is durable from here on.
+    /// Removes what a crash left beside the versions. What is there is durable from here on: the newest version is
+    /// written anew, because a sync may have failed, and what is built on it would be lost with it.
     pub(super) fn recover(&self) -> Result<(), AggregateError> {
         let names = self.names()?;
-        if names.is_empty() {
+        let Some(newest) = names.iter().filter_map(|name| numbered(name, ".json")).max() else {
             return Ok(());
-        }
+        };
         for name in names.iter().filter(|name| [".tmp", ".new"].iter().any(|end| name.ends_with(end))) {
             self.remove(&format!("{}/{name}", self.directory))?;
         }
-        self.sync()
+        // What is damaged stays as it is, and is found.
+        self.read(newest)?;
+        let name = self.version_name(newest);
+        let written = disk::read(self.disk, &name).and_then(|text| disk::replace(self.disk, &name, &text));
+        written.map_err(|error| self.failed(&name, error))
     }
 
     fn sync(&self) -> Result<(), AggregateError> {
@@ -147,10 +153,24 @@ impl<'a> Log<'a> {
             Err(error) => return Err(self.failed(&name, error)),
         };
         let mut actions = Vec::new();
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+        let mut begin = 0;
+        for text in bytes.split(|byte| *byte == b'\n') {
+            let before = bytes.get(..begin).unwrap_or_default();
+            begin += text.len() + 1;
+            if text.trim_ascii().is_empty() {
+                continue;
+            }
             let line: Line =
-                serde_json::from_slice(line).map_err(|error| self.damaged(&name, error.to_string()))?;
-            actions.extend(line.action());
+                serde_json::from_slice(text).map_err(|error| self.damaged(&name, error.to_string()))?;
+            let action = line.action();
+            if let Some(Action::CommitInfo(CommitInfo { lines_hash: Some(expected), .. })) = &action {
+                let found = hash_of(before);
+                if found != *expected {
+                    let problem = format!("the hash of its lines is {found}, and was {expected}");
+                    return Err(self.damaged(&name, problem));
+                }
+            }
+            actions.extend(action);
         }
         if actions.is_empty() {
             return Err(self.damaged(&name, "it says nothing"));
@@ -164,6 +184,10 @@ impl<'a> Log<'a> {
         let failed = |error| self.failed(&name, error);
         let mut text = Vec::new();
         for action in actions {
+            let mut action = action.clone();
+            if let Action::CommitInfo(info) = &mut action {
+                info.lines_hash = Some(hash_of(&text));
+            }
             serde_json::to_writer(&mut text, &action.line()).map_err(|error| failed(error.into()))?;
             text.push(b'\n');
         }

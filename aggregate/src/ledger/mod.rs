@@ -345,7 +345,10 @@ impl LedgerReader {
             return segment::read_header(&path, &bytes, &self.identity).map(|_| ());
         }
         recovery.cut_bytes += bytes.len() as u64;
-        self.disk.remove(&name).map_err(|error| disk_error(&*self.disk, &name, error))?;
+        // The epoch it was begun for may fit the segment before: it must not come back.
+        let directory = self.identity.directory();
+        let removed = self.disk.remove(&name).and_then(|()| self.disk.sync_directory(&directory));
+        removed.map_err(|error| disk_error(&*self.disk, &name, error))?;
         self.segments.pop();
         Ok(())
     }

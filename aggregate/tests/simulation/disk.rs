@@ -121,13 +121,9 @@ impl Machine {
         file
     }
 
-    /// Mends a bit, where the file still has it.
-    pub(crate) fn flip_back(&self, file: u64, offset: usize, bit: u32) {
-        let mut state = lock(&self.0);
-        let content = state.bytes_of(file);
-        if offset < content.durable_length() {
-            content.flip(offset, bit);
-        }
+    /// Mends the bit of a file, where nothing was written in its place.
+    pub(crate) fn flip_back(&self, file: u64) {
+        lock(&self.0).bytes_of(file).flip_back();
     }
 
     /// The calls of all processes.

@@ -14,11 +14,11 @@ mod calendar;
 mod catalog;
 mod disk;
 mod enumeration;
-mod fake;
 mod history;
 #[path = "../../../ingest/tests/ingest/random.rs"]
 mod random;
 mod subject;
+mod tallybook;
 mod workers;
 mod workload;
 mod world;
@@ -28,14 +28,11 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use fake::{Bug, Fake};
 use random::Random;
 use subject::Program;
+use tallybook::Tallybook;
 use workers::first_failure;
 use world::{Plan, Ran, World, run};
-
-/// Seeds in which a planted bug must be seen.
-const SEEDS_OF_A_BUG: u64 = 400;
 
 /// Seeds whose calls are enumerated.
 const ENUMERATED_SEEDS: u64 = 8;
@@ -80,10 +77,8 @@ fn main() -> ExitCode {
         check();
         println!("{name}");
     }
-    let program = Fake::default();
-    let result = simulate(&program, &options)
-        .and_then(|()| enumerate(&program, &options))
-        .and_then(|()| plant_bugs(&options));
+    let program = Tallybook::new();
+    let result = simulate(&program, &options).and_then(|()| enumerate(&program, &options));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(what) => {
@@ -150,23 +145,6 @@ fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
             })?;
         }
         println!("{of_recoveries}: {sum}");
-    }
-    Ok(())
-}
-
-/// The auditor must see what a program gets wrong.
-fn plant_bugs(options: &Options) -> Result<(), String> {
-    for bug in Bug::ALL {
-        let name = format!("the_auditor_sees_that_it_{bug:?}");
-        if !options.asks_for(&name) {
-            continue;
-        }
-        let program = Fake::with(bug);
-        let plans: Vec<Plan> = (0..SEEDS_OF_A_BUG).map(Plan::random).collect();
-        let Some((position, what)) = first_failure(&plans, |plan| run(&program, plan).map(drop)) else {
-            return Err(format!("{name}: not in {SEEDS_OF_A_BUG} seeds"));
-        };
-        println!("{name}: seed {}, {}", plans[position].seed, what.lines().next().unwrap_or_default());
     }
     Ok(())
 }

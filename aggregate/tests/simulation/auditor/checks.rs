@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::ledger::{Tail, hex, last_marker};
+use super::ledger::{KnownFrames, Tail, hex, last_marker, read_ledger};
 use super::{Auditor, Files};
-use crate::fake::Fake;
 use crate::history::{Answer, Sent, Verdict};
 use crate::random::Random;
+use crate::tallybook::Tallybook;
 use crate::world::{Plan, World};
 
 pub(crate) const CHECKS: &[(&str, fn())] = &[
@@ -18,7 +18,7 @@ pub(crate) const CHECKS: &[(&str, fn())] = &[
 
 /// What a run without faults leaves.
 fn evidence() -> (Files, Vec<Sent>) {
-    let program = Fake::default();
+    let program = Tallybook::new();
     let plan = Plan { seed: 7, processes: Vec::new() };
     let mut world = World::new(&program, plan.seed);
     let result = world.finish();
@@ -49,7 +49,7 @@ fn sees_every_bit_that_is_turned_around() {
 
 /// The epochs of a ledger, each a document and its contents.
 fn epochs(files: &Files) -> Vec<(Value, Vec<u8>)> {
-    let known = super::ledger::read_ledger(files, Tail::Whole, &mut super::KnownFrames::default()).unwrap();
+    let known = read_ledger(files, Tail::Whole, &[], &mut KnownFrames::default()).unwrap();
     let contents =
         |epoch: &super::Epoch| epoch.contents.iter().flat_map(|content| content.bytes.clone()).collect();
     known.epochs.iter().map(|epoch| (epoch.document.clone(), contents(epoch))).collect()
