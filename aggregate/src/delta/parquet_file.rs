@@ -236,7 +236,12 @@ impl<'a> Writer<'a> {
         name: &'a str,
         schema: &SchemaRef,
     ) -> std::result::Result<Self, AggregateError> {
-        let file = disk.create(name);
+        // NOTE: a name whose sync failed may never be durable, however often it is synced: it is made anew.
+        let removed = match disk.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
+        let file = removed.and_then(|()| disk.create(name));
         let file = file.map_err(|error| AggregateError::Disk { path: disk.path(name), error })?;
         let properties = WriterProperties::builder()
             .set_created_by(crate::CREATED_BY.to_owned())

@@ -11,9 +11,11 @@
 
 mod auditor;
 mod calendar;
+mod careless;
 mod catalog;
 mod disk;
 mod enumeration;
+mod faults;
 mod history;
 #[path = "../../../ingest/tests/ingest/random.rs"]
 mod random;
@@ -28,14 +30,15 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use careless::{Careless, Fault};
 use random::Random;
 use subject::Program;
 use tallybook::Tallybook;
 use workers::first_failure;
-use world::{Plan, Ran, World, run};
+use world::{Plan, Ran, Size, World, run};
 
-/// Seeds whose calls are enumerated.
-const ENUMERATED_SEEDS: u64 = 8;
+/// Seeds in which a careless disk must be seen.
+const SEEDS_OF_CARE: u64 = 200;
 
 /// What the command line asks for.
 struct Options {
@@ -78,7 +81,13 @@ fn main() -> ExitCode {
         println!("{name}");
     }
     let program = Tallybook::new();
-    let result = simulate(&program, &options).and_then(|()| enumerate(&program, &options));
+    for (name, test) in faults::TESTS.iter().filter(|(name, _)| options.asks_for(name)) {
+        test(&program);
+        println!("{name}");
+    }
+    let result = simulate(&program, &options)
+        .and_then(|()| enumerate(&program, &options))
+        .and_then(|()| be_careless(&options));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(what) => {
@@ -120,9 +129,9 @@ fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
         plans
     };
     let (mut crashes, mut errors) = (Vec::new(), Vec::new());
-    for seed in seed..seed + if options.seed.is_some() { 1 } else { ENUMERATED_SEEDS } {
-        crashes.extend(enumeration::crashes(program, seed)?);
-        errors.extend(enumeration::errors(program, seed)?);
+    for size in [Size::Small, Size::Large] {
+        crashes.extend(enumeration::crashes(program, size, seed)?);
+        errors.extend(enumeration::errors(program, size, seed)?);
     }
     if options.asks_for(of_crashes) {
         report(of_crashes, program, &some(crashes.clone(), 40))?;
@@ -133,7 +142,7 @@ fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
     if options.asks_for(of_recoveries) {
         let mut sum = Sum::default();
         for first in some(crashes, 5) {
-            let mut world = World::new(program, first.seed);
+            let mut world = World::new(program, &first);
             let result = world.live_through(&first.processes);
             result.map_err(|what| format!("{of_recoveries}: {what}"))?;
             let plans = some(enumeration::crashes_in_recovery(&world, &first)?, 10);
@@ -145,6 +154,26 @@ fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
             })?;
         }
         println!("{of_recoveries}: {sum}");
+    }
+    Ok(())
+}
+
+/// The simulation must see that a disk does not do what is asked of it.
+fn be_careless(options: &Options) -> Result<(), String> {
+    for fault in Fault::ALL {
+        let name = format!("a_disk_that_{fault:?}_is_seen");
+        if !options.asks_for(&name) {
+            continue;
+        }
+        let program = Careless { program: Tallybook::new(), fault };
+        let mut plans: Vec<Plan> = (0..SEEDS_OF_CARE).map(Plan::random).collect();
+        if fault == Fault::TriesAFailedSyncAgain {
+            plans = enumeration::errors(&program, Size::Small, 0)?;
+        }
+        let Some((position, what)) = first_failure(&plans, |plan| run(&program, plan).map(drop)) else {
+            return Err(format!("{name}: not in {} runs", plans.len()));
+        };
+        println!("{name}: run {position}, {}", what.lines().next().unwrap_or_default());
     }
     Ok(())
 }

@@ -17,9 +17,6 @@ use crate::workload::Workload;
 /// The most handles of files a process may hold at once.
 const HELD_MAX: usize = 64;
 
-/// The most events that are sent together.
-const BATCH_EVENTS_MAX: usize = 8;
-
 /// Calls before a failure that are shown.
 const CALLS_SHOWN: usize = 40;
 
@@ -28,7 +25,35 @@ const CALLS_SHOWN: usize = 40;
 pub(crate) struct Plan {
     /// Seed of the events and of what processes do.
     pub(crate) seed: u64,
+    pub(crate) size: Size,
     pub(crate) processes: Vec<ProcessPlan>,
+}
+
+/// How much clients send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// Few events, of which processes take some.
+    #[default]
+    Small,
+    /// Events of 200 identities; every process goes on until all are answered.
+    Large,
+}
+
+impl Size {
+    fn identities(self, random: &mut Random) -> usize {
+        match self {
+            Self::Small => 20 + random.below(41),
+            Self::Large => 200,
+        }
+    }
+
+    /// The most events that are sent together.
+    const fn batch_events_max(self) -> usize {
+        match self {
+            Self::Small => 8,
+            Self::Large => 40,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -62,7 +87,7 @@ impl Plan {
     pub(crate) fn random(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
         let processes = (0..=random.below(3)).map(|_| ProcessPlan::random(&mut random)).collect();
-        Self { seed, processes }
+        Self { seed, size: Size::Small, processes }
     }
 }
 
@@ -113,7 +138,7 @@ impl ProcessPlan {
 
 /// Runs a plan; what failed, with the last calls.
 pub(crate) fn run<P: Program>(program: &P, plan: &Plan) -> Result<Ran, String> {
-    let mut world = World::new(program, plan.seed);
+    let mut world = World::new(program, plan);
     let result = world.live_through(&plan.processes).and_then(|()| world.finish());
     world.tell(plan, result)
 }
@@ -122,6 +147,7 @@ pub(crate) fn run<P: Program>(program: &P, plan: &Plan) -> Result<Ran, String> {
 pub(crate) struct World<'a, P: Program> {
     program: &'a P,
     seed: u64,
+    size: Size,
     machine: Machine,
     auditor: Auditor,
     history: Vec<Sent>,
@@ -154,11 +180,16 @@ struct Pending {
 }
 
 impl<'a, P: Program> World<'a, P> {
-    pub(crate) fn new(program: &'a P, seed: u64) -> Self {
-        let workload = Workload::new(&mut Random::new(seed));
+    /// The world of a plan, before its first process.
+    pub(crate) fn new(program: &'a P, plan: &Plan) -> Self {
+        let Plan { seed, size, .. } = *plan;
+        let mut random = Random::new(seed);
+        let identities = size.identities(&mut random);
+        let workload = Workload::new(&mut random, identities);
         Self {
             program,
             seed,
+            size,
             machine: Machine::new(seed),
             auditor: Auditor::default(),
             history: Vec::new(),
@@ -178,6 +209,7 @@ impl<'a, P: Program> World<'a, P> {
         Self {
             program: self.program,
             seed: self.seed,
+            size: self.size,
             machine: self.machine.fork(),
             auditor: self.auditor.clone(),
             history: self.history.clone(),
@@ -213,7 +245,7 @@ impl<'a, P: Program> World<'a, P> {
         for process in processes {
             let number = self.ran.calls.len() as u64;
             let mut random = Random::new(self.seed.wrapping_mul(0x9e37_79b9).wrapping_add(number));
-            self.run_process(process, &mut random, false)
+            self.run_process(process, &mut random, self.size == Size::Large)
                 .map_err(|what| format!("process {number}: {what}"))?;
         }
         Ok(())
@@ -379,7 +411,7 @@ impl<'a, P: Program> World<'a, P> {
         for at in (start..self.pushed.len()).chain(0..start) {
             // Now and then a client does not wait for its answer, or sends again what it has one to.
             let is_sent = self.pushed[at].1 || pending.verdicts.iter().any(|(_, sent, _)| *sent == Some(at));
-            if chosen.len() < BATCH_EVENTS_MAX && (!is_sent || random.once_in(12)) {
+            if chosen.len() < self.size.batch_events_max() && (!is_sent || random.once_in(12)) {
                 chosen.push(at);
             }
         }
@@ -400,7 +432,7 @@ impl<'a, P: Program> World<'a, P> {
         random: &mut Random,
     ) -> Result<(), Stop> {
         let from = self.lines_sent;
-        let to = self.lines.len().min(from + 1 + random.below(BATCH_EVENTS_MAX));
+        let to = self.lines.len().min(from + 1 + random.below(self.size.batch_events_max()));
         if from == to {
             return Ok(());
         }
