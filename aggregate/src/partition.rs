@@ -102,6 +102,8 @@ pub struct Partition {
     catalog: Arc<Catalog>,
     /// State of the decider after an epoch, for a checkpoint.
     state: Option<(u64, Vec<u8>)>,
+    /// Are the tables durable as they are?
+    has_tables: bool,
 }
 
 impl Partition {
@@ -164,7 +166,8 @@ impl Partition {
         let mut committer =
             Committer::new(Arc::clone(&directory), ledger, standing, clock, in_force, loose, since);
         committer.inline_bytes_max = options.inline_bytes_max;
-        let mut partition = Self { decider, committer, identities, directory, catalog, state: None };
+        let mut partition =
+            Self { decider, committer, identities, directory, catalog, state: None, has_tables: false };
         partition.advance_horizon(options.horizon_months);
         Ok((partition, recovered))
     }
@@ -326,6 +329,7 @@ impl Partition {
             return self.snapshot(limits).map(|_| ());
         }
         let state = self.prepare_checkpoint()?;
+        self.recover_tables()?;
         let (committer, directory) = (&self.committer, &self.directory);
         let (written, followed) = thread::scope(|scope| {
             let writing = scope.spawn(|| committer.write_checkpoint(&state));
@@ -336,7 +340,19 @@ impl Partition {
             written?;
             self.committer.end_checkpoint()?;
         }
-        self.remove_segments(followed?)
+        let snapshot = followed?;
+        self.has_tables = true;
+        self.remove_segments(snapshot)
+    }
+
+    /// Makes the tables durable as they are, unless this partition left them so.
+    fn recover_tables(&mut self) -> Result<(), AggregateError> {
+        if !self.has_tables {
+            snapshot::recover(&**self.directory.disk())?;
+        }
+        // What an error leaves is recovered next time.
+        self.has_tables = false;
+        Ok(())
     }
 
     /// Makes epochs that are in no table yet rows of the tables, if they are many or old, joins small files of
@@ -345,7 +361,9 @@ impl Partition {
     /// # Errors
     /// [`AggregateError`]; it can be done again.
     pub fn snapshot(&mut self, limits: SnapshotLimits) -> Result<u64, AggregateError> {
+        self.recover_tables()?;
         let snapshot = snapshot::follow(&self.directory, &self.committer, limits)?;
+        self.has_tables = true;
         self.remove_segments(snapshot)?;
         Ok(snapshot)
     }

@@ -78,16 +78,21 @@ impl<'a> Log<'a> {
         self.disk.create_directory(&self.directory).map_err(|error| self.failed(&self.directory, error))
     }
 
-    /// Removes what a crash left beside the versions. What is there is durable from here on.
+    /// Removes what a crash left beside the versions. What is there is durable from here on: the newest version is
+    /// written anew, because a sync may have failed, and what is built on it would be lost with it.
     pub(super) fn recover(&self) -> Result<(), AggregateError> {
         let names = self.names()?;
-        if names.is_empty() {
+        let Some(newest) = names.iter().filter_map(|name| numbered(name, ".json")).max() else {
             return Ok(());
-        }
+        };
         for name in names.iter().filter(|name| [".tmp", ".new"].iter().any(|end| name.ends_with(end))) {
             self.remove(&format!("{}/{name}", self.directory))?;
         }
-        self.sync()
+        // What is damaged stays as it is, and is found.
+        self.read(newest)?;
+        let name = self.version_name(newest);
+        let written = disk::read(self.disk, &name).and_then(|text| disk::replace(self.disk, &name, &text));
+        written.map_err(|error| self.failed(&name, error))
     }
 
     fn sync(&self) -> Result<(), AggregateError> {
@@ -155,6 +160,12 @@ impl<'a> Log<'a> {
             let line: Line =
                 serde_json::from_slice(line).map_err(|error| self.damaged(&name, error.to_string()))?;
             actions.extend(line.action());
+        }
+        let is_hashed = |action: &Action| matches!(action, Action::CommitInfo(info) if info.blake3.is_some());
+        if actions.iter().any(is_hashed)
+            && let Some(problem) = text_problem(&bytes)
+        {
+            return Err(self.damaged(&name, problem));
         }
         if actions.is_empty() {
             return Err(self.damaged(&name, "it says nothing"));

@@ -141,7 +141,7 @@ impl<'a> DeltaTable<'a> {
         Self::load(disk, directory)
     }
 
-    /// Opens a table to write to it, and makes it if there is none. Columns that `schema` has beyond those of
+    /// Opens a table that was recovered to write to it, and makes it if there is none. Columns that `schema` has beyond those of
     /// the table become columns of it.
     ///
     /// # Errors
@@ -154,7 +154,7 @@ impl<'a> DeltaTable<'a> {
         now: Timestamp,
     ) -> Result<Self, AggregateError> {
         let columns = Columns::of(schema).map_err(|problem| columns_error(disk, directory, problem))?;
-        let mut table = match Self::recover(disk, directory)? {
+        let mut table = match Self::load(disk, directory)? {
             Some(table) => table,
             None => Self::create(disk, directory, &columns, ledger_id, now)?,
         };

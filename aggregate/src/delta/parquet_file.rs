@@ -1,7 +1,8 @@
 //! Parquet files of a table, read and written through the disk.
 
 use std::io::{self, BufReader, BufWriter, Read};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StructArray, new_null_array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -30,7 +31,7 @@ pub(crate) const ROW_GROUP_ROWS: usize = 1 << 20;
 const BATCH_ROWS: usize = 1 << 14;
 
 /// Bytes of the header of a page, about.
-const PAGE_HEADER_BYTES: usize = 1 << 10;
+const PAGE_HEADER_BYTES: usize = 1 << 8;
 
 /// Bytes that are written at once.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -41,14 +42,49 @@ pub(crate) enum ParquetBytes {
     /// In memory.
     Memory(Bytes),
     /// On a disk.
-    Disk(Arc<dyn DiskBytes>),
+    Disk(Arc<FileBytes>),
+}
+
+/// The bytes of a file, and what the disk said when they could not be read: the Parquet reader passes on its text
+/// alone.
+#[derive(Debug)]
+pub(crate) struct FileBytes {
+    bytes: Arc<dyn DiskBytes>,
+    failure: Mutex<Option<io::Error>>,
+}
+
+impl FileBytes {
+    fn new(bytes: Arc<dyn DiskBytes>) -> Arc<Self> {
+        Arc::new(Self { bytes, failure: Mutex::new(None) })
+    }
+
+    fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<()> {
+        let Err(error) = self.bytes.read_at(offset, to) else { return Ok(()) };
+        let text = error.to_string();
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        Err(ParquetError::General(text))
+    }
+}
+
+impl ParquetBytes {
+    /// An error of the Parquet reader, or the disk's error under it.
+    fn failed(&self, path: PathBuf, error: ParquetError) -> AggregateError {
+        let failure = match self {
+            Self::Memory(_) => None,
+            Self::Disk(file) => file.failure.lock().unwrap_or_else(PoisonError::into_inner).take(),
+        };
+        match failure {
+            Some(error) => AggregateError::Disk { path, error },
+            None => parquet_error(&path, error),
+        }
+    }
 }
 
 impl Length for ParquetBytes {
     fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::Disk(bytes) => bytes.length(),
+            Self::Disk(file) => file.bytes.length(),
         }
     }
 }
@@ -73,9 +109,9 @@ impl ChunkReader for ParquetBytes {
                 let (start, end) = place.ok_or_else(|| ParquetError::EOF("too long".to_owned()))?;
                 Ok(bytes.slice(start..end))
             }
-            Self::Disk(bytes) => {
+            Self::Disk(file) => {
                 let mut part = vec![0; length];
-                bytes.read_at(start, &mut part)?;
+                file.read_at(start, &mut part)?;
                 Ok(part.into())
             }
         }
@@ -94,8 +130,8 @@ impl Read for ParquetRead {
         let left = usize::try_from(self.bytes.len().saturating_sub(self.offset)).unwrap_or(usize::MAX);
         let count = left.min(buffer.len());
         let part = self.bytes.get_bytes(self.offset, count).map_err(io::Error::other)?;
-        for (to, from) in buffer.iter_mut().zip(&part) {
-            *to = *from;
+        if let Some(to) = buffer.get_mut(..count) {
+            to.copy_from_slice(&part);
         }
         self.offset += count as u64;
         Ok(count)
@@ -119,7 +155,7 @@ impl ParquetSource {
     pub(crate) fn open(disk: &dyn Disk, name: &str) -> std::result::Result<Self, AggregateError> {
         let path = || disk.path(name);
         let bytes = disk.open(name).map_err(|error| AggregateError::Disk { path: path(), error })?;
-        Self::read(disk, name, ParquetBytes::Disk(bytes))
+        Self::read(disk, name, ParquetBytes::Disk(FileBytes::new(bytes)))
     }
 
     /// Reads the footer of a file in memory; `name` is for messages.
@@ -129,7 +165,7 @@ impl ParquetSource {
         bytes: ParquetBytes,
     ) -> std::result::Result<Self, AggregateError> {
         let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new());
-        let metadata = metadata.map_err(|error| parquet_error(&disk.path(name), error))?;
+        let metadata = metadata.map_err(|error| bytes.failed(disk.path(name), error))?;
         Ok(Self { name: name.to_owned(), bytes, metadata, hash: None })
     }
 
@@ -153,7 +189,7 @@ impl ParquetSource {
         match (&self.hash, &self.bytes) {
             (Some(hash), _) => Ok(*hash),
             (None, ParquetBytes::Memory(bytes)) => Ok(hash_of(bytes)),
-            (None, ParquetBytes::Disk(bytes)) => Ok(disk::hash_bytes(&**bytes)?.1),
+            (None, ParquetBytes::Disk(file)) => Ok(disk::hash_bytes(&*file.bytes)?.1),
         }
     }
 
@@ -188,7 +224,7 @@ pub(crate) fn join(
     let failed = |error| parquet_error(&disk.path(name), error);
     let mut writer = Writer::create(disk, name, schema)?;
     for source in sources {
-        let unreadable = |error| parquet_error(&disk.path(&source.name), error);
+        let unreadable = |error| source.bytes.failed(disk.path(&source.name), error);
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(source.bytes.clone(), source.metadata.clone());
         let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(unreadable)?;
@@ -214,7 +250,12 @@ impl<'a> Writer<'a> {
         name: &'a str,
         schema: &SchemaRef,
     ) -> std::result::Result<Self, AggregateError> {
-        let file = disk.create(name);
+        // NOTE: a name whose sync failed may never be durable, however often it is synced: it is made anew.
+        let removed = match disk.remove(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
+        let file = removed.and_then(|()| disk.create(name));
         let file = file.map_err(|error| AggregateError::Disk { path: disk.path(name), error })?;
         let properties = WriterProperties::builder()
             .set_created_by(crate::CREATED_BY.to_owned())

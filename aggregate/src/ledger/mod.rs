@@ -325,7 +325,10 @@ impl LedgerReader {
     fn drop_segment_without_epochs(&mut self, recovery: &mut Recovery) -> Result<(), LedgerError> {
         if let Some((name, bytes)) = self.segment_without_epochs()? {
             recovery.cut_bytes += bytes;
-            self.disk.remove(&name).map_err(|error| disk_error(&*self.disk, &name, error))?;
+            // The epoch it was begun for may fit the segment before: it must not come back.
+            let directory = self.identity.directory();
+            let removed = self.disk.remove(&name).and_then(|()| self.disk.sync_directory(&directory));
+            removed.map_err(|error| disk_error(&*self.disk, &name, error))?;
             self.segments.pop();
         }
         Ok(())

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use schemas::epoch::ContentHash;
+use schemas::epoch::{ContentHash, EPOCH_FORMAT};
 use serde::{Deserialize, Serialize};
 
 use super::error::LedgerError;
@@ -144,6 +144,14 @@ pub(super) fn scan_to_damage(
         };
         match frame::read(rest) {
             Ok((Frame::Epoch(sealed), length)) => {
+                let found = sealed.epoch.format;
+                if found != EPOCH_FORMAT {
+                    return Err(LedgerError::OtherFormat {
+                        path: path.to_owned(),
+                        found,
+                        known: EPOCH_FORMAT,
+                    });
+                }
                 let (number, previous) = (scan.last.0 + 1, &scan.last.1);
                 if sealed.epoch.epoch != number {
                     let found = sealed.epoch.epoch.to_string();

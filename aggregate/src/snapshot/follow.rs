@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use schemas::timestamp::Timestamp;
 
-use super::{CommittedEpoch, SnapshotLimits, SnapshotPlan, SnapshotTable, Unsnapshotted, take};
+use super::{CommittedEpoch, SnapshotLimits, SnapshotPlan, SnapshotTable, Unsnapshotted, take_recovered};
 use crate::committer::Committer;
 use crate::compaction::{CompactionLimits, compact};
 use crate::data_directory::DataDirectory;
@@ -16,7 +16,7 @@ use crate::ledger::{LedgerIdentity, SealedEpoch};
 /// Bytes of rows that are in memory for one snapshot, about.
 const SNAPSHOT_BYTES: u64 = 256 << 20;
 
-/// Takes snapshots of the epochs that no table has yet, where they are due, and joins small files; the last
+/// Takes snapshots, into tables that were recovered, of the epochs that no table has yet, where they are due, and joins small files; the last
 /// epoch that all tables have.
 pub(crate) fn follow(
     directory: &DataDirectory,
@@ -32,7 +32,7 @@ pub(crate) fn follow(
     let mut take_waiting = |waiting: &mut Waiting| {
         if let Some(newest) = waiting.epochs.last() {
             taken = newest.document.epoch;
-            take(disk, &identity.ledger_id, &waiting.epochs, now)?;
+            take_recovered(disk, &identity.ledger_id, &waiting.epochs, now)?;
         }
         *waiting = Waiting::default();
         Ok::<_, AggregateError>(())

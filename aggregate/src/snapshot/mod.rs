@@ -158,6 +158,24 @@ pub fn take(
     epochs: &[CommittedEpoch],
     now: Timestamp,
 ) -> Result<Vec<TableSnapshot>, AggregateError> {
+    recover(disk)?;
+    take_recovered(disk, ledger_id, epochs, now)
+}
+
+/// Makes the tables what they were before a crash or an error, or were to be; then they are durable.
+pub(crate) fn recover(disk: &dyn Disk) -> Result<(), AggregateError> {
+    for table in SnapshotTable::ALL {
+        DeltaTable::recover(disk, &table.directory())?;
+    }
+    Ok(())
+}
+
+fn take_recovered(
+    disk: &dyn Disk,
+    ledger_id: &str,
+    epochs: &[CommittedEpoch],
+    now: Timestamp,
+) -> Result<Vec<TableSnapshot>, AggregateError> {
     SnapshotTable::ALL.into_iter().map(|table| take_table(disk, ledger_id, table, epochs, now)).collect()
 }
 
@@ -171,7 +189,7 @@ pub(crate) fn take_table(
 ) -> Result<TableSnapshot, AggregateError> {
     let directory = table.directory();
     let nothing = TableSnapshot { table, version: None, files: 0, rows: 0 };
-    let before = DeltaTable::recover(disk, &directory)?;
+    let before = DeltaTable::load(disk, &directory)?;
     let (Some(first), Some(last)) = (epochs.first(), epochs.last()) else {
         if before.is_none() {
             DeltaTable::open(disk, &directory, &table.schema(), ledger_id, now)?;

@@ -1,5 +1,11 @@
 //! What the simulation sells, to whom, and at which price.
 
+use std::sync::Arc;
+
+use rating::catalog::{Catalog, Documents, Located, Origin, compile};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
 /// A meter, with its price in the only price book.
 #[derive(Debug)]
 pub(crate) struct Meter {
@@ -110,4 +116,73 @@ pub(crate) fn meters_of(event_type: &str) -> impl Iterator<Item = &'static Meter
 
 pub(crate) fn account(id: &str) -> Option<&'static Account> {
     ACCOUNTS.iter().find(|account| account.id == id)
+}
+
+/// The catalog as the program compiles it.
+pub(crate) fn compiled() -> Arc<Catalog> {
+    let meters = METERS.iter().map(|meter| {
+        let mut document = json!({
+            "id": meter.id,
+            "event_type": meter.event_type,
+            "aggregation": if meter.property.is_some() { "sum" } else { "count" },
+            "decimals": meter.decimals,
+        });
+        if let Some(property) = meter.property {
+            document["value"] = format!("$.{property}").into();
+        }
+        document
+    });
+    let rates: Vec<Value> = METERS.iter().map(rate).collect();
+    let currencies: Vec<_> = ACCOUNTS.iter().map(|account| account.currency).collect();
+    let book = json!({
+        "id": "book",
+        "currencies": currencies,
+        "versions": [{ "version": 1, "rates": rates }],
+    });
+    let entities = ACCOUNTS.iter().map(|account| {
+        let rounding = match account.rounding {
+            Rounding::HalfAwayFromZero => "half_away_from_zero",
+            Rounding::HalfEven => "half_even",
+        };
+        json!({ "id": account.entity, "timezone": "UTC", "rounding": rounding })
+    });
+    let contracts = ACCOUNTS.iter().map(|account| {
+        json!({
+            "id": format!("contract-{}", account.line),
+            "version": 1,
+            "accounts": [account.id],
+            "legal_entity": account.entity,
+            "currency": account.currency,
+            "billing_anchor": "2026-01-01",
+            "lines": [{ "id": account.line, "price_book": "book" }],
+        })
+    });
+    let documents = Documents {
+        meters: located(meters),
+        price_books: located(std::iter::once(book)),
+        legal_entities: located(entities),
+        contracts: located(contracts),
+        ..Documents::default()
+    };
+    Arc::new(compile(&documents).unwrap())
+}
+
+fn rate(meter: &Meter) -> Value {
+    let mut rate = match meter.model {
+        Model::PerUnit(price) => json!({ "model": "per_unit", "unit_price": price }),
+        Model::Flat(amount) => json!({ "model": "flat", "amount": amount }),
+        Model::Graduated(tiers) => {
+            let tier = |(up_to, price): &(Option<&str>, &str)| json!({ "up_to": up_to, "unit_price": price });
+            json!({ "model": "graduated", "tiers": tiers.iter().map(tier).collect::<Vec<_>>() })
+        }
+    };
+    rate["meter"] = meter.id.into();
+    rate
+}
+
+fn located<T: DeserializeOwned>(documents: impl Iterator<Item = Value>) -> Vec<Located<T>> {
+    let origin = Origin { file: "simulation".into(), line: 0 };
+    let locate =
+        |document| Located { document: serde_json::from_value(document).unwrap(), origin: origin.clone() };
+    documents.map(locate).collect()
 }

@@ -63,6 +63,8 @@ struct Process {
     is_running: bool,
     /// Faults that it met.
     faults_met: u64,
+    /// Kind of the next call that fails.
+    fails_next: Option<CallKind>,
     /// Handles of files and locks it holds, and the most it held.
     held: usize,
     held_most: usize,
@@ -93,7 +95,15 @@ impl Machine {
     /// Starts a process.
     pub(crate) fn start(&self, faults: Faults) -> SimDisk {
         let mut state = lock(&self.0);
-        let process = Process { faults, calls: 0, is_running: true, faults_met: 0, held: 0, held_most: 0 };
+        let process = Process {
+            faults,
+            calls: 0,
+            is_running: true,
+            faults_met: 0,
+            fails_next: None,
+            held: 0,
+            held_most: 0,
+        };
         state.processes.push(process);
         SimDisk { state: Arc::clone(&self.0), process: state.processes.len() as u64 - 1 }
     }
@@ -113,6 +123,29 @@ impl Machine {
         lock(&self.0).content(name).map_or(0, |content| content.durable_length())
     }
 
+    /// Lets a file have these bytes, durably.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
+        let mut state = lock(&self.0);
+        let file = state.file(name).unwrap();
+        let content = state.bytes_of(file);
+        content.cut(0);
+        content.write(bytes);
+        content.sync();
+    }
+
+    /// Takes a file away, durably.
+    pub(crate) fn remove(&self, name: &str) {
+        let mut state = lock(&self.0);
+        let file = state.file(name).unwrap();
+        state.names.remove(name, Node::File(file));
+        state.names.sync(directory_of(name));
+    }
+
+    /// Lets the next call of a kind fail, and those that follow it not.
+    pub(crate) fn fail_next(&self, disk: &SimDisk, kind: CallKind) {
+        lock(&self.0).process(disk.process).fails_next = Some(kind);
+    }
+
     /// Turns a bit of a durable byte around; the file, for [`Self::flip_back`].
     pub(crate) fn flip(&self, name: &str, offset: usize, bit: u32) -> u64 {
         let mut state = lock(&self.0);
@@ -121,13 +154,9 @@ impl Machine {
         file
     }
 
-    /// Mends a bit, where the file still has it.
-    pub(crate) fn flip_back(&self, file: u64, offset: usize, bit: u32) {
-        let mut state = lock(&self.0);
-        let content = state.bytes_of(file);
-        if offset < content.durable_length() {
-            content.flip(offset, bit);
-        }
+    /// Mends the bit of a file, where nothing was written in its place.
+    pub(crate) fn flip_back(&self, file: u64) {
+        lock(&self.0).bytes_of(file).flip_back();
     }
 
     /// The calls of all processes.
@@ -178,6 +207,8 @@ impl SimDisk {
         process.calls += 1;
         let crash = process.faults.crash.filter(|crash| crash.call == number);
         let error = process.faults.errors.get(&number).copied().filter(|error| error.meets(kind));
+        let error =
+            error.or_else(|| process.fails_next.take_if(|next| *next == kind).map(|_| DiskError::Broken));
         process.faults_met += u64::from(crash.is_some() || error.is_some());
         let name = name.to_owned();
         state.calls.push(Call { process: self.process, number, kind, name, detail, outcome: String::new() });

@@ -2,11 +2,11 @@
 
 use crate::disk::{Call, CallKind, Crash, CrashKind, DiskError, Effect, Faults, Survival};
 use crate::subject::Program;
-use crate::world::{Plan, ProcessPlan, World, run};
+use crate::world::{Plan, ProcessPlan, Size, World, run};
 
 /// All plans with one crash in a run of a seed.
-pub(crate) fn crashes<P: Program>(program: &P, seed: u64) -> Result<Vec<Plan>, String> {
-    let plan = |faults| Plan { seed, processes: vec![ProcessPlan::with(faults)] };
+pub(crate) fn crashes<P: Program>(program: &P, size: Size, seed: u64) -> Result<Vec<Plan>, String> {
+    let plan = |faults| Plan { seed, size, processes: vec![ProcessPlan::with(faults)] };
     let calls = first_calls(program, &plan(Faults::default()))?;
     Ok(crashes_at(&calls)
         .into_iter()
@@ -15,8 +15,8 @@ pub(crate) fn crashes<P: Program>(program: &P, seed: u64) -> Result<Vec<Plan>, S
 }
 
 /// All plans with an error at one call in a run of a seed.
-pub(crate) fn errors<P: Program>(program: &P, seed: u64) -> Result<Vec<Plan>, String> {
-    let plan = |faults| Plan { seed, processes: vec![ProcessPlan::with(faults)] };
+pub(crate) fn errors<P: Program>(program: &P, size: Size, seed: u64) -> Result<Vec<Plan>, String> {
+    let plan = |faults| Plan { seed, size, processes: vec![ProcessPlan::with(faults)] };
     let calls = first_calls(program, &plan(Faults::default()))?;
     let mut plans = Vec::new();
     for call in &calls {

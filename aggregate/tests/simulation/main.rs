@@ -11,14 +11,16 @@
 
 mod auditor;
 mod calendar;
+mod careless;
 mod catalog;
 mod disk;
 mod enumeration;
-mod fake;
+mod faults;
 mod history;
 #[path = "../../../ingest/tests/ingest/random.rs"]
 mod random;
 mod subject;
+mod tallybook;
 mod workers;
 mod workload;
 mod world;
@@ -28,17 +30,15 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use fake::{Bug, Fake};
+use careless::{Careless, Fault};
 use random::Random;
 use subject::Program;
+use tallybook::Tallybook;
 use workers::first_failure;
-use world::{Plan, Ran, World, run};
+use world::{Plan, Ran, Size, World, run};
 
-/// Seeds in which a planted bug must be seen.
-const SEEDS_OF_A_BUG: u64 = 400;
-
-/// Seeds whose calls are enumerated.
-const ENUMERATED_SEEDS: u64 = 8;
+/// Seeds in which a careless disk must be seen.
+const SEEDS_OF_CARE: u64 = 200;
 
 /// What the command line asks for.
 struct Options {
@@ -80,10 +80,14 @@ fn main() -> ExitCode {
         check();
         println!("{name}");
     }
-    let program = Fake::default();
+    let program = Tallybook::new();
+    for (name, test) in faults::TESTS.iter().filter(|(name, _)| options.asks_for(name)) {
+        test(&program);
+        println!("{name}");
+    }
     let result = simulate(&program, &options)
         .and_then(|()| enumerate(&program, &options))
-        .and_then(|()| plant_bugs(&options));
+        .and_then(|()| be_careless(&options));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(what) => {
@@ -125,9 +129,9 @@ fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
         plans
     };
     let (mut crashes, mut errors) = (Vec::new(), Vec::new());
-    for seed in seed..seed + if options.seed.is_some() { 1 } else { ENUMERATED_SEEDS } {
-        crashes.extend(enumeration::crashes(program, seed)?);
-        errors.extend(enumeration::errors(program, seed)?);
+    for size in [Size::Small, Size::Large] {
+        crashes.extend(enumeration::crashes(program, size, seed)?);
+        errors.extend(enumeration::errors(program, size, seed)?);
     }
     if options.asks_for(of_crashes) {
         report(of_crashes, program, &some(crashes.clone(), 40))?;
@@ -138,7 +142,7 @@ fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
     if options.asks_for(of_recoveries) {
         let mut sum = Sum::default();
         for first in some(crashes, 5) {
-            let mut world = World::new(program, first.seed);
+            let mut world = World::new(program, &first);
             let result = world.live_through(&first.processes);
             result.map_err(|what| format!("{of_recoveries}: {what}"))?;
             let plans = some(enumeration::crashes_in_recovery(&world, &first)?, 10);
@@ -154,19 +158,22 @@ fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// The auditor must see what a program gets wrong.
-fn plant_bugs(options: &Options) -> Result<(), String> {
-    for bug in Bug::ALL {
-        let name = format!("the_auditor_sees_that_it_{bug:?}");
+/// The simulation must see that a disk does not do what is asked of it.
+fn be_careless(options: &Options) -> Result<(), String> {
+    for fault in Fault::ALL {
+        let name = format!("a_disk_that_{fault:?}_is_seen");
         if !options.asks_for(&name) {
             continue;
         }
-        let program = Fake::with(bug);
-        let plans: Vec<Plan> = (0..SEEDS_OF_A_BUG).map(Plan::random).collect();
+        let program = Careless { program: Tallybook::new(), fault };
+        let mut plans: Vec<Plan> = (0..SEEDS_OF_CARE).map(Plan::random).collect();
+        if fault == Fault::TriesAFailedSyncAgain {
+            plans = enumeration::errors(&program, Size::Small, 0)?;
+        }
         let Some((position, what)) = first_failure(&plans, |plan| run(&program, plan).map(drop)) else {
-            return Err(format!("{name}: not in {SEEDS_OF_A_BUG} seeds"));
+            return Err(format!("{name}: not in {} runs", plans.len()));
         };
-        println!("{name}: seed {}, {}", plans[position].seed, what.lines().next().unwrap_or_default());
+        println!("{name}: run {position}, {}", what.lines().next().unwrap_or_default());
     }
     Ok(())
 }

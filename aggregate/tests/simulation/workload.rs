@@ -18,9 +18,10 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    pub(crate) fn new(random: &mut Random) -> Self {
+    /// Events of so many identities.
+    pub(crate) fn new(random: &mut Random, identities: usize) -> Self {
         let mut workload = Self::default();
-        for number in 0..20 + random.below(41) {
+        for number in 0..identities {
             let id = match random.below(3) {
                 0 => format!("{:08x}-0000-4000-8000-{number:012x}", random.next() >> 32),
                 _ => format!("event-{number}"),

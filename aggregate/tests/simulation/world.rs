@@ -17,9 +17,6 @@ use crate::workload::Workload;
 /// The most handles of files a process may hold at once.
 const HELD_MAX: usize = 64;
 
-/// The most events that are sent together.
-const BATCH_EVENTS_MAX: usize = 8;
-
 /// Calls before a failure that are shown.
 const CALLS_SHOWN: usize = 40;
 
@@ -28,7 +25,35 @@ const CALLS_SHOWN: usize = 40;
 pub(crate) struct Plan {
     /// Seed of the events and of what processes do.
     pub(crate) seed: u64,
+    pub(crate) size: Size,
     pub(crate) processes: Vec<ProcessPlan>,
+}
+
+/// How much clients send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// Few events, of which processes take some.
+    #[default]
+    Small,
+    /// Events of 200 identities; every process goes on until all are answered.
+    Large,
+}
+
+impl Size {
+    fn identities(self, random: &mut Random) -> usize {
+        match self {
+            Self::Small => 20 + random.below(41),
+            Self::Large => 200,
+        }
+    }
+
+    /// The most events that are sent together.
+    const fn batch_events_max(self) -> usize {
+        match self {
+            Self::Small => 8,
+            Self::Large => 40,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -62,7 +87,7 @@ impl Plan {
     pub(crate) fn random(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
         let processes = (0..=random.below(3)).map(|_| ProcessPlan::random(&mut random)).collect();
-        Self { seed, processes }
+        Self { seed, size: Size::Small, processes }
     }
 }
 
@@ -85,7 +110,7 @@ impl ProcessPlan {
             _ => CrashKind::PowerLoss(Survival::Some(random.next())),
         };
         let call = |random: &mut Random| {
-            let limit = random.pick(&[&25, &80, &250]);
+            let limit = random.pick(&[&60, &250, &1000]);
             random.below(*limit) as u64
         };
         if !random.once_in(4) {
@@ -99,7 +124,7 @@ impl ProcessPlan {
         }
         if random.once_in(10) {
             let until = call(random) + call(random);
-            faults.space = Some(Space { bytes: random.below(60_000), until });
+            faults.space = Some(Space { bytes: random.below(400_000), until });
         }
         let end = if random.once_in(3) { End::Crash(kind(random)) } else { End::Close };
         let damage = random.once_in(8).then(|| random.next());
@@ -113,7 +138,7 @@ impl ProcessPlan {
 
 /// Runs a plan; what failed, with the last calls.
 pub(crate) fn run<P: Program>(program: &P, plan: &Plan) -> Result<Ran, String> {
-    let mut world = World::new(program, plan.seed);
+    let mut world = World::new(program, plan);
     let result = world.live_through(&plan.processes).and_then(|()| world.finish());
     world.tell(plan, result)
 }
@@ -122,6 +147,7 @@ pub(crate) fn run<P: Program>(program: &P, plan: &Plan) -> Result<Ran, String> {
 pub(crate) struct World<'a, P: Program> {
     program: &'a P,
     seed: u64,
+    size: Size,
     machine: Machine,
     auditor: Auditor,
     history: Vec<Sent>,
@@ -134,6 +160,8 @@ pub(crate) struct World<'a, P: Program> {
     lines_sent: usize,
     now: i64,
     ran: Ran,
+    /// Bits that were turned around.
+    damaged: Vec<String>,
 }
 
 /// How a process of the program did.
@@ -152,11 +180,16 @@ struct Pending {
 }
 
 impl<'a, P: Program> World<'a, P> {
-    pub(crate) fn new(program: &'a P, seed: u64) -> Self {
-        let workload = Workload::new(&mut Random::new(seed));
+    /// The world of a plan, before its first process.
+    pub(crate) fn new(program: &'a P, plan: &Plan) -> Self {
+        let Plan { seed, size, .. } = *plan;
+        let mut random = Random::new(seed);
+        let identities = size.identities(&mut random);
+        let workload = Workload::new(&mut random, identities);
         Self {
             program,
             seed,
+            size,
             machine: Machine::new(seed),
             auditor: Auditor::default(),
             history: Vec::new(),
@@ -167,6 +200,7 @@ impl<'a, P: Program> World<'a, P> {
             lines_sent: 0,
             now: 1_800_000_000_000_000,
             ran: Ran::default(),
+            damaged: Vec::new(),
         }
     }
 
@@ -175,6 +209,7 @@ impl<'a, P: Program> World<'a, P> {
         Self {
             program: self.program,
             seed: self.seed,
+            size: self.size,
             machine: self.machine.fork(),
             auditor: self.auditor.clone(),
             history: self.history.clone(),
@@ -185,6 +220,7 @@ impl<'a, P: Program> World<'a, P> {
             lines_sent: self.lines_sent,
             now: self.now,
             ran: self.ran.clone(),
+            damaged: self.damaged.clone(),
         }
     }
 
@@ -197,7 +233,7 @@ impl<'a, P: Program> World<'a, P> {
     pub(crate) fn tell(self, plan: &Plan, result: Result<(), String>) -> Result<Ran, String> {
         let Err(what) = result else { return Ok(self.ran) };
         let calls = self.machine.calls();
-        let mut text = format!("{what}\n\nplan: {plan:?}\n\nlast calls:\n");
+        let mut text = format!("{what}\n\nplan: {plan:?}\n\ndamaged: {:?}\n\nlast calls:\n", self.damaged);
         for call in &calls[calls.len().saturating_sub(CALLS_SHOWN)..] {
             let _ = writeln!(text, "  {call}");
         }
@@ -209,7 +245,7 @@ impl<'a, P: Program> World<'a, P> {
         for process in processes {
             let number = self.ran.calls.len() as u64;
             let mut random = Random::new(self.seed.wrapping_mul(0x9e37_79b9).wrapping_add(number));
-            self.run_process(process, &mut random, false)
+            self.run_process(process, &mut random, self.size == Size::Large)
                 .map_err(|what| format!("process {number}: {what}"))?;
         }
         Ok(())
@@ -220,19 +256,26 @@ impl<'a, P: Program> World<'a, P> {
         let calm = ProcessPlan::calm();
         self.run_process(&calm, &mut Random::new(self.seed ^ 0xca1), true)
             .map_err(|what| format!("the last process: {what}"))?;
-        let unanswered = self.pushed.iter().filter(|(_, is_answered)| !is_answered).count();
-        if unanswered > 0 || self.lines_done < self.lines.len() {
-            return Err(format!("{unanswered} events are not answered, {} lines read", self.lines_done));
+        if self.has_answered() {
+            let calm = ProcessPlan::calm();
+            // What is closed in order loses nothing with the power.
+            let end = End::Crash(CrashKind::PowerLoss(Survival::Nothing));
+            self.run_process(&ProcessPlan { end, ..calm }, &mut Random::new(0), true)
+                .map_err(|what| format!("opened again: {what}"))?;
+            return self.audit(Tail::Torn);
         }
-        // What is closed in order loses nothing with the power.
-        let end = End::Crash(CrashKind::PowerLoss(Survival::Nothing));
-        self.run_process(&ProcessPlan { end, ..calm }, &mut Random::new(0), true)
-            .map_err(|what| format!("opened again: {what}"))?;
-        self.audit(Tail::Torn)
+        let unanswered = self.pushed.iter().filter(|(_, is_answered)| !is_answered).count();
+        Err(format!("{unanswered} events are not answered, {} lines read", self.lines_done))
+    }
+
+    /// Was every event answered, and every line read?
+    fn has_answered(&self) -> bool {
+        self.pushed.iter().all(|(_, is_answered)| *is_answered) && self.lines_done == self.lines.len()
     }
 
     fn run_process(&mut self, plan: &ProcessPlan, random: &mut Random, is_last: bool) -> Result<(), String> {
         let damaged = plan.damage.and_then(|choice| self.damage(&mut Random::new(choice)));
+        self.damaged.extend(damaged.as_ref().map(|(what, _)| what.clone()));
         let disk = self.machine.start(plan.faults.clone());
         self.now += i64::try_from(random.below(3_600_000_000)).unwrap_or(0);
         let ended = self.live(&disk, random, is_last, damaged.is_some(), plan.end)?;
@@ -247,8 +290,8 @@ impl<'a, P: Program> World<'a, P> {
                 _ => self.machine.crash(&disk, CrashKind::Kill),
             }
         }
-        if let Some((file, offset, bit)) = damaged {
-            self.machine.flip_back(file, offset, bit);
+        if let Some((_, file)) = damaged {
+            self.machine.flip_back(file);
         }
         let is_excused = match &ended {
             Ended::InOrder => true,
@@ -277,9 +320,12 @@ impl<'a, P: Program> World<'a, P> {
         };
         if disk.is_running() && !is_damaged {
             self.audit(Tail::Whole).map_err(|what| format!("after the recovery: {what}"))?;
+            // What was recovered is built on.
+            self.audit_without_power().map_err(|what| format!("without power after the recovery: {what}"))?;
         }
         self.seek(&process)?;
         let mut pending = Pending::default();
+        let had_answered = self.has_answered();
         let mut steps = if is_last { usize::MAX } else { 3 + random.below(25) };
         while steps > 0 {
             steps -= 1;
@@ -289,18 +335,27 @@ impl<'a, P: Program> World<'a, P> {
             if is_last && is_sent && pending.verdicts.is_empty() {
                 break;
             }
-            let done = match random.below(20) {
+            let choice = random.below(20);
+            let done = match choice {
                 0..=9 => self.push(&mut process, &mut pending, random),
                 10..=12 => self.read(&mut process, &mut pending, random),
                 13..=16 if pending.verdicts.is_empty() && !random.once_in(8) => Ok(()),
                 13..=16 => self.commit(disk, &mut process, &mut pending, !random.once_in(4), is_damaged)?,
-                17..=18 => process.maintain(Work::ALL[random.below(Work::ALL.len())], self.now),
+                17..=18 => match process.maintain(Work::ALL[random.below(Work::ALL.len())], self.now) {
+                    // What is not done now can be done later.
+                    Err(Stop::Failed(_)) if disk.is_running() && random.once_in(2) => Ok(()),
+                    done => done,
+                },
                 _ => {
                     self.intrude(disk)?;
                     Ok(())
                 }
             };
             if let Err(stop) = done {
+                // Who failed to decide or commit must not answer any more.
+                if choice < 17 && disk.is_running() && process.commit(true, self.now).is_ok() {
+                    return Err(format!("commits after it stopped: {stop:?}"));
+                }
                 return Ok(Ended::Stopped(stop));
             }
         }
@@ -309,7 +364,7 @@ impl<'a, P: Program> World<'a, P> {
                 if let Err(stop) = self.commit(disk, &mut process, &mut pending, true, is_damaged)? {
                     return Ok(Some(stop));
                 }
-                for work in Work::ALL {
+                for work in Work::ALL.into_iter().filter(|_| !had_answered) {
                     if let Err(stop) = process.maintain(work, self.now) {
                         return Ok(Some(stop));
                     }
@@ -356,7 +411,7 @@ impl<'a, P: Program> World<'a, P> {
         for at in (start..self.pushed.len()).chain(0..start) {
             // Now and then a client does not wait for its answer, or sends again what it has one to.
             let is_sent = self.pushed[at].1 || pending.verdicts.iter().any(|(_, sent, _)| *sent == Some(at));
-            if chosen.len() < BATCH_EVENTS_MAX && (!is_sent || random.once_in(12)) {
+            if chosen.len() < self.size.batch_events_max() && (!is_sent || random.once_in(12)) {
                 chosen.push(at);
             }
         }
@@ -377,7 +432,7 @@ impl<'a, P: Program> World<'a, P> {
         random: &mut Random,
     ) -> Result<(), Stop> {
         let from = self.lines_sent;
-        let to = self.lines.len().min(from + 1 + random.below(BATCH_EVENTS_MAX));
+        let to = self.lines.len().min(from + 1 + random.below(self.size.batch_events_max()));
         if from == to {
             return Ok(());
         }
@@ -411,7 +466,8 @@ impl<'a, P: Program> World<'a, P> {
             return Ok(result);
         }
         if !disk.is_running() {
-            return Err("committed after the process ended".to_owned());
+            // It ended where nothing was left to do, and nobody heard of it.
+            return Ok(Err(Stop::Failed("ended".to_owned())));
         }
         let Pending { verdicts, lines } = std::mem::take(pending);
         self.lines_done += lines;
@@ -422,10 +478,7 @@ impl<'a, P: Program> World<'a, P> {
             }
         }
         if !is_damaged {
-            let files = self.machine.files_without_power(Survival::Nothing);
-            let epochs = self.auditor.audit(&files, &self.history, Tail::Torn);
-            let epochs = epochs.map_err(|what| format!("without power after a commit: {what}"))?;
-            self.auditor.acknowledge(&epochs);
+            self.audit_without_power().map_err(|what| format!("without power after a commit: {what}"))?;
         }
         Ok(result)
     }
@@ -444,10 +497,12 @@ impl<'a, P: Program> World<'a, P> {
     }
 
     /// Turns a bit around somewhere; not in what may be taken for the tail of a segment.
-    fn damage(&self, random: &mut Random) -> Option<(u64, usize, u32)> {
+    fn damage(&self, random: &mut Random) -> Option<(String, u64)> {
         let files = self.machine.files();
         let mut places: Vec<(&String, usize)> = Vec::new();
-        for (name, bytes) in &files {
+        // A file of a table that no epoch names is only known by its log, which has no hash of it.
+        let is_known = |name: &str| !name.ends_with(".parquet") || name.ends_with("-00000.parquet");
+        for (name, bytes) in files.iter().filter(|(name, _)| is_known(name)) {
             let durable = self.machine.durable_length(name).min(bytes.len());
             let end =
                 if name.ends_with(".epochs") { last_marker(&bytes[..durable]).unwrap_or(0) } else { durable };
@@ -460,7 +515,16 @@ impl<'a, P: Program> World<'a, P> {
         }
         let (name, end) = places[random.below(places.len())];
         let (offset, bit) = (random.below(end), u32::try_from(random.below(8)).unwrap_or(0));
-        Some((self.machine.flip(name, offset, bit), offset, bit))
+        let what = format!("bit {bit} of byte {offset} of {name}");
+        Some((what, self.machine.flip(name, offset, bit)))
+    }
+
+    /// Looks at what a loss of power would leave: from here on it is never lost.
+    fn audit_without_power(&mut self) -> Result<(), String> {
+        let files = self.machine.files_without_power(Survival::Nothing);
+        let epochs = self.auditor.audit(&files, &self.history, Tail::Torn)?;
+        self.auditor.acknowledge(&epochs);
+        Ok(())
     }
 
     fn audit(&mut self, tail: Tail) -> Result<(), String> {

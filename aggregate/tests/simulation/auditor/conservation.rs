@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::numbers::{AMOUNT_PLACES, units};
 use super::{Audit, Epoch, rule};
 
-const COUNTS: [&str; 7] = ["received", "rated", "unrated", "duplicate", "conflict", "rejected", "voided"];
+pub(crate) const COUNTS: [&str; 7] =
+    ["received", "rated", "unrated", "duplicate", "conflict", "rejected", "voided"];
 
 /// Bytes of an identity that follows a document.
 const IDENTITY_BYTES: u64 = 24;
@@ -75,7 +76,8 @@ fn check_epoch(epoch: &Epoch) -> Audit<()> {
     money(document, "posted", epoch, "accruals", "delta_amount")
 }
 
-fn read_counts(counts: &Value) -> Audit<[i64; 7]> {
+/// Counts in the order of [`COUNTS`].
+pub(crate) fn read_counts(counts: &Value) -> Audit<[i64; 7]> {
     let count = |name: &&str| counts[*name].as_i64().ok_or_else(|| format!("{name} is no count: {counts}"));
     let found = COUNTS.iter().map(count).collect::<Audit<Vec<i64>>>()?;
     found.try_into().map_err(|_| "counts are missing".to_owned())

@@ -6,7 +6,7 @@
 //! marker   "SYNC"  epoch u64  first 16 bytes of its hash  first 4 bytes of the BLAKE3 of the 28 bytes before
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -38,11 +38,12 @@ pub(crate) struct Epoch {
     bytes: Vec<u8>,
 }
 
-/// The ledger: its epochs, and where the last frame or marker of each segment ends.
+/// The ledger: its epochs, those that were removed too.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) epochs: Vec<Arc<Epoch>>,
-    pub(crate) ends: BTreeMap<String, usize>,
+    /// How many of them are in no segment any more.
+    pub(crate) removed: usize,
 }
 
 /// Frames that were read before, by their hash.
@@ -82,8 +83,13 @@ impl KnownFrames {
     }
 }
 
-/// Reads all segments.
-pub(crate) fn read_ledger(files: &Files, tail: Tail, known: &mut KnownFrames) -> Audit<Ledger> {
+/// Reads all segments. `before` are epochs that are known to have been there, the oldest of which may be removed.
+pub(crate) fn read_ledger(
+    files: &Files,
+    tail: Tail,
+    before: &[Arc<Epoch>],
+    known: &mut KnownFrames,
+) -> Audit<Ledger> {
     let mut ledger = Ledger::default();
     let mut ledger_id = None;
     for (name, bytes) in files.range(DIRECTORY.to_owned()..) {
@@ -101,6 +107,10 @@ pub(crate) fn read_ledger(files: &Files, tail: Tail, known: &mut KnownFrames) ->
         rule(header["partition"] == 0, || format!("{name}: the header names another partition"))?;
         let first_of_name = first.parse::<u64>().ok().filter(|_| first.len() == 20);
         rule(first_of_name == header["first_epoch"].as_u64(), || format!("{name}: header and name differ"))?;
+        if ledger.epochs.is_empty() {
+            ledger.removed = removed(first_of_name, before)?;
+            ledger.epochs.extend(before.iter().take(ledger.removed).map(Arc::clone));
+        }
         let next = ledger.next();
         rule(first_of_name == Some(next), || format!("{name} follows, but epoch {next} is missing"))?;
         let id_hash = || *blake3::hash(id.as_str().unwrap_or_default().as_bytes()).as_bytes();
@@ -112,6 +122,16 @@ pub(crate) fn read_ledger(files: &Files, tail: Tail, known: &mut KnownFrames) ->
         })?;
     }
     Ok(ledger)
+}
+
+/// How many epochs are before the first segment.
+fn removed(first: Option<u64>, before: &[Arc<Epoch>]) -> Audit<usize> {
+    let first = first.ok_or("a segment without a number")?;
+    let removed = usize::try_from(first.saturating_sub(1)).unwrap_or(usize::MAX);
+    rule(removed <= before.len(), || {
+        format!("the ledger begins with epoch {first}, only {} were known", before.len())
+    })?;
+    Ok(removed)
 }
 
 impl Ledger {
@@ -135,7 +155,6 @@ impl Ledger {
                     format!("{name}: the marker at {at} names epoch {epoch} where {} follows", self.next())
                 })?;
                 at += MARKER_BYTES;
-                self.ends.insert(name.clone(), at);
                 continue;
             }
             let number = self.next();
@@ -164,7 +183,6 @@ impl Ledger {
                 format!("epoch {number} breaks the chain")
             })?;
             (at, previous) = (at + epoch.bytes.len(), epoch.hash);
-            self.ends.insert(name.clone(), at);
             self.epochs.push(epoch);
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Rows of Parquet files, by Parquet's own row reader.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use parquet::data_type::Decimal;
@@ -11,9 +12,12 @@ use super::Audit;
 
 /// A row, by column.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Row(BTreeMap<String, Value>);
+pub(crate) struct Row {
+    columns: BTreeMap<String, Value>,
+    print: u64,
+}
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 enum Value {
     Absent,
     Text(String),
@@ -24,9 +28,14 @@ enum Value {
 }
 
 impl Row {
+    /// A number that stands for its values: a column that is absent is as one that is not there.
+    pub(crate) const fn print(&self) -> u64 {
+        self.print
+    }
+
     /// A text; none where it is absent.
     pub(crate) fn text_if_any(&self, column: &str) -> Audit<Option<&str>> {
-        match self.0.get(column) {
+        match self.columns.get(column) {
             Some(Value::Text(text)) => Ok(Some(text)),
             Some(Value::Absent) => Ok(None),
             other => Err(format!("{column} is no text: {other:?}")),
@@ -44,7 +53,7 @@ impl Row {
 
     /// A number as a count of units of so many decimal places.
     pub(crate) fn decimal(&self, column: &str, places: u32) -> Audit<i128> {
-        match self.0.get(column) {
+        match self.columns.get(column) {
             Some(Value::Number(number, scale)) if *scale <= places => {
                 number.checked_mul(10i128.pow(places - scale)).ok_or_else(|| format!("{column} is too large"))
             }
@@ -53,7 +62,7 @@ impl Row {
     }
 
     pub(crate) fn bytes(&self, column: &str) -> Audit<&[u8]> {
-        match self.0.get(column) {
+        match self.columns.get(column) {
             Some(Value::Bytes(bytes)) => Ok(bytes),
             other => Err(format!("{column} is no bytes: {other:?}")),
         }
@@ -61,7 +70,7 @@ impl Row {
 
     /// The id of an event: text, or a UUID of 16 bytes.
     pub(crate) fn event_id(&self) -> Audit<String> {
-        match self.0.get("event_uuid") {
+        match self.columns.get("event_uuid") {
             Some(Value::Bytes(uuid)) => {
                 let digits = super::ledger::hex(uuid);
                 let parts =
@@ -89,7 +98,11 @@ fn read_row(row: &ParquetRow) -> Row {
         Field::Bytes(bytes) => Value::Bytes(bytes.data().to_vec()),
         other => Value::Other(other.to_string()),
     };
-    Row(row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect())
+    let columns: BTreeMap<String, Value> =
+        row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect();
+    let mut hasher = DefaultHasher::new();
+    columns.iter().filter(|(_, value)| **value != Value::Absent).for_each(|entry| entry.hash(&mut hasher));
+    Row { columns, print: hasher.finish() }
 }
 
 fn decimal_value(decimal: &Decimal) -> Value {

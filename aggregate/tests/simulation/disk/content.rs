@@ -14,6 +14,8 @@ pub(crate) struct Content {
     seen: Vec<u8>,
     /// Did a sync fail? Then readers may see what will never be durable.
     has_failed: bool,
+    /// Place and number of a bit that was turned around.
+    flipped: Option<(usize, u32)>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +43,7 @@ impl Content {
     }
 
     pub(crate) fn cut(&mut self, length: usize) {
+        self.flipped = self.flipped.filter(|(offset, _)| *offset < length);
         if length != self.seen.len() {
             self.unsynced.push(Change::Cut { length });
             self.seen.resize(length, 0);
@@ -80,9 +83,20 @@ impl Content {
 
     /// Turns a bit of a durable byte around.
     pub(crate) fn flip(&mut self, offset: usize, bit: u32) {
+        self.flipped = Some((offset, bit));
         self.durable[offset] ^= 1 << bit;
         if let Some(byte) = self.seen.get_mut(offset) {
             *byte ^= 1 << bit;
+        }
+    }
+
+    /// Turns it back, if it is there still.
+    pub(crate) fn flip_back(&mut self) {
+        if let Some((offset, bit)) = self.flipped
+            && offset < self.durable.len()
+        {
+            self.flip(offset, bit);
+            self.flipped = None;
         }
     }
 

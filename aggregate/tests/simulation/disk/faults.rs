@@ -59,9 +59,12 @@ pub(crate) enum DiskError {
     NoSpace,
     /// EINTR.
     Interrupted,
+    /// EROFS.
+    ReadOnly,
 }
 
 impl DiskError {
+    /// Those that come and go.
     pub(crate) const ALL: [Self; 3] = [Self::Broken, Self::NoSpace, Self::Interrupted];
 
     pub(crate) const fn meets(self, kind: CallKind) -> bool {
@@ -72,6 +75,9 @@ impl DiskError {
                 CallKind::Create | CallKind::CreateDirectory | CallKind::RenameNew | CallKind::Write
             ),
             Self::Interrupted => matches!(kind, CallKind::Read | CallKind::Write),
+            Self::ReadOnly => {
+                kind.changes_something() && !matches!(kind, CallKind::Sync | CallKind::SyncDirectory)
+            }
         }
     }
 
@@ -80,6 +86,7 @@ impl DiskError {
             Self::Broken => 5,
             Self::NoSpace => 28,
             Self::Interrupted => 4,
+            Self::ReadOnly => 30,
         })
     }
 }
