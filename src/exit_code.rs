@@ -20,6 +20,7 @@ use ingest::input::InputError;
 use schemas::printable::printable;
 
 use crate::catalog::CatalogError;
+use crate::commands::{DamageFound, NoEpoch};
 use crate::generate::GenerateError;
 use crate::pipeline::RunError;
 use crate::sql;
@@ -46,8 +47,11 @@ pub fn of(error: &anyhow::Error) -> u8 {
     if error.is::<InputError>() {
         return INPUT;
     }
-    if error.is::<DataFusionError>() {
+    if error.is::<DataFusionError>() || error.is::<NoEpoch>() {
         return QUERY;
+    }
+    if error.is::<DamageFound>() {
+        return DAMAGED;
     }
     if error.is::<GenerateError>() || error.is::<io::Error>() {
         return OUTPUT;

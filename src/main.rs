@@ -13,6 +13,9 @@ fn main() -> ExitCode {
         Command::Run(arguments) => commands::run(&arguments),
         Command::Check(arguments) => commands::check(&arguments),
         Command::Query(arguments) => commands::query(&arguments),
+        Command::Doctor(arguments) => commands::doctor(&arguments),
+        Command::Inspect(arguments) => commands::inspect(&arguments),
+        Command::Export(arguments) => commands::export(&arguments),
         Command::Generate(arguments) => commands::generate(&arguments),
     };
     match done {
