@@ -43,6 +43,12 @@ pub enum Command {
     Quarantine(QuarantineArguments),
     /// Query a data directory with SQL; without a query, at a prompt
     Query(QueryArguments),
+    /// Check a data directory against what was committed to it, and say what is wrong and what to do
+    Doctor(DoctorArguments),
+    /// Show what is in a data directory, or in one epoch of it
+    Inspect(InspectArguments),
+    /// Write committed rows in ledger order, as events for other systems
+    Export(ExportArguments),
     /// Write a reference workload with its catalog and its exact truth
     Generate(GenerateArguments),
 }
@@ -135,6 +141,109 @@ pub enum RowFormat {
     Csv,
     /// One JSON object per row
     Ndjson,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Data directory
+    #[arg(value_name = "DIR", default_value = DATA)]
+    pub data: PathBuf,
+    /// Mend what can be mended without losing anything: what was never committed, and what follows from the ledger
+    #[arg(long)]
+    pub repair: bool,
+    /// Print the diagnosis as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArguments {
+    /// An epoch by its number, or last; without it, the directory at a glance
+    #[arg(value_name = "EPOCH", value_parser = epoch_choice)]
+    pub epoch: Option<EpochChoice>,
+    /// Data directory
+    #[arg(long, short, value_name = "DIR", default_value = DATA)]
+    pub data: PathBuf,
+    /// Print the directory at a glance as JSON
+    #[arg(long, conflicts_with = "epoch")]
+    pub json: bool,
+    /// Print the rows of the epoch too, one JSON object per line
+    #[arg(long, requires = "epoch")]
+    pub rows: bool,
+}
+
+/// An epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpochChoice {
+    /// By its number.
+    Number(u64),
+    /// The newest.
+    Last,
+}
+
+fn epoch_choice(text: &str) -> Result<EpochChoice, String> {
+    if text == "last" {
+        return Ok(EpochChoice::Last);
+    }
+    text.parse().map(EpochChoice::Number).map_err(|_| "give a number, or last".to_owned())
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// What to export
+    #[arg(value_enum, value_name = "WHAT", required_unless_present_any = ["list", "forget"])]
+    pub rows: Option<Exported>,
+    /// Data directory
+    #[arg(long, short, value_name = "DIR", default_value = DATA)]
+    pub data: PathBuf,
+    /// Begin after this epoch
+    #[arg(long, value_name = "EPOCH")]
+    pub after: Option<u64>,
+    /// End with this epoch
+    #[arg(long, value_name = "EPOCH")]
+    pub to: Option<u64>,
+    /// Go on after what this reader was given, and note what it is given now; where it is new, begin after --after
+    #[arg(long, value_name = "NAME", value_parser = reader_name)]
+    pub reader: Option<String>,
+    /// How rows are printed
+    #[arg(long, value_enum, default_value_t = ExportFormat::Cloudevents)]
+    pub format: ExportFormat,
+    /// List readers with the last epoch each was given
+    #[arg(long, conflicts_with_all = ["rows", "forget"])]
+    pub list: bool,
+    /// Forget a reader: what only it has not read may be removed
+    #[arg(long, value_name = "NAME", value_parser = reader_name, conflicts_with = "rows")]
+    pub forget: Option<String>,
+}
+
+fn reader_name(text: &str) -> Result<String, String> {
+    if aggregate::readers::is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err("use at most 64 letters, digits, hyphens and underscores".to_owned())
+}
+
+/// What can be exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Exported {
+    /// Rated usage
+    RatedUsage,
+    /// Accruals
+    Accruals,
+    /// Quarantined records
+    Quarantine,
+}
+
+/// How exported rows are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One `CloudEvents` event per line
+    Cloudevents,
+    /// Only the data of the events
+    Json,
 }
 
 /// `generate`.

@@ -20,6 +20,7 @@ use ingest::input::InputError;
 use schemas::printable::printable;
 
 use crate::catalog::CatalogError;
+use crate::commands::{DamageFound, NoEpoch};
 use crate::generate::GenerateError;
 use crate::pipeline::RunError;
 use crate::quarantine::QuarantineError;
@@ -47,9 +48,13 @@ pub fn of(error: &anyhow::Error) -> u8 {
     if error.is::<InputError>() {
         return INPUT;
     }
-    if error.is::<DataFusionError>() || matches!(error.downcast_ref(), Some(QuarantineError::NoRecord { .. }))
-    {
+    let is_not_there =
+        error.is::<NoEpoch>() || matches!(error.downcast_ref(), Some(QuarantineError::NoRecord { .. }));
+    if error.is::<DataFusionError>() || is_not_there {
         return QUERY;
+    }
+    if error.is::<DamageFound>() {
+        return DAMAGED;
     }
     if error.is::<GenerateError>() || error.is::<io::Error>() {
         return OUTPUT;

@@ -14,6 +14,9 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check(&arguments),
         Command::Quarantine(arguments) => commands::quarantine(&arguments),
         Command::Query(arguments) => commands::query(&arguments),
+        Command::Doctor(arguments) => commands::doctor(&arguments),
+        Command::Inspect(arguments) => commands::inspect(&arguments),
+        Command::Export(arguments) => commands::export(&arguments),
         Command::Generate(arguments) => commands::generate(&arguments),
     };
     match done {

@@ -122,13 +122,15 @@ pub(crate) fn shell_word(text: &str) -> String {
     if text.bytes().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-fn table(names: &[&str]) -> Table {
+/// An empty table with names of columns.
+pub(crate) fn table(names: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(names);
     table
 }
 
-fn align_right(table: &mut Table, columns: &[usize]) {
+/// Puts the numbers of columns to the right.
+pub(crate) fn align_right(table: &mut Table, columns: &[usize]) {
     for column in columns {
         if let Some(column) = table.column_mut(*column) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -14,6 +14,9 @@ use crate::timestamp::Timestamp;
 /// whole length.
 pub const QUARANTINED_BYTES_MAX: usize = crate::usage_event::EVENT_BYTES_MAX;
 
+/// `CloudEvents` type of a quarantined record.
+pub const QUARANTINE_EVENT_TYPE: &str = "com.tallybook.usage.quarantined.v1";
+
 /// An event in quarantine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QuarantineRecord {

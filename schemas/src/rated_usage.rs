@@ -19,6 +19,9 @@ use crate::money::Amount;
 use crate::quantity::Quantity;
 use crate::timestamp::Timestamp;
 
+/// `CloudEvents` type of rated usage.
+pub const RATED_USAGE_EVENT_TYPE: &str = "com.tallybook.usage.rated.v1";
+
 /// The rated usage of one event under one meter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RatedUsage {

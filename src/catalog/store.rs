@@ -24,18 +24,15 @@ impl CatalogStore {
         Self(Arc::clone(disk))
     }
 
-    /// Keeps a catalog, unless it is kept already.
+    /// Keeps a catalog. One that is there is written anew: who wrote it may have died before it was durable, and
+    /// epochs that were rated with it cannot be read without it.
     ///
     /// # Errors
     /// [`CatalogError::Read`] when it cannot be written.
     pub fn keep(&self, archive: &CatalogArchive) -> Result<(), CatalogError> {
         let name = name_of(&archive.hash);
-        let failed = |error| CatalogError::Read { path: self.0.path(&name), error };
-        let known = self.0.list(DIRECTORY).map_err(failed)?;
-        if known.iter().any(|known| format!("{DIRECTORY}/{known}") == name) {
-            return Ok(());
-        }
-        disk::replace(&*self.0, &name, &archive.bytes).map_err(failed)
+        let kept = disk::replace(&*self.0, &name, &archive.bytes);
+        kept.map_err(|error| CatalogError::Read { path: self.0.path(&name), error })
     }
 }
 

@@ -2,14 +2,23 @@
 
 mod check;
 mod demo;
+mod doctor;
+mod export;
 mod generate;
+mod inspect;
 mod quarantine;
 mod query;
 mod run;
 
 pub use check::check;
 pub use demo::demo;
+pub use doctor::{DamageFound, doctor};
+pub use export::export;
 pub use generate::generate;
+pub use inspect::{NoEpoch, inspect};
 pub use quarantine::quarantine;
 pub use query::query;
 pub use run::run;
+
+/// The partition of a data directory.
+const PARTITION: u32 = 0;

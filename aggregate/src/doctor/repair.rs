@@ -50,10 +50,13 @@ pub struct Repaired {
 /// Decides for every finding whether it can be mended, and says so.
 pub(super) fn settle(examination: &mut Examination<'_>, survey: &Survey, checkpoints: &Checkpoints) {
     let mut findings = std::mem::take(&mut examination.diagnosis.findings);
+    let is_damaged = findings.iter().any(|finding| finding.severity == Severity::Damage);
     for finding in &mut findings {
         let Some(repair) = &finding.repair else { continue };
         let refused = if !survey.is_sound {
             Some("the ledger has to be sound before anything is mended")
+        } else if is_damaged && matches!(repair, Repair::RemoveFile(_)) {
+            Some("what is damaged may have named it: mend that first")
         } else if examination.is_ledger_behind {
             Some("epochs are missing at the end of the ledger")
         } else {

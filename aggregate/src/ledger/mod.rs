@@ -306,6 +306,11 @@ impl LedgerReader {
         self.segments.first().copied()
     }
 
+    /// The first epoch and the file of each segment.
+    pub(crate) fn files(&self) -> Vec<(u64, String)> {
+        self.segments.iter().map(|first| (*first, self.segment_name(*first))).collect()
+    }
+
     /// How many segments there are.
     pub(crate) const fn len(&self) -> usize {
         self.segments.len()
@@ -370,6 +375,19 @@ impl LedgerReader {
     fn scan(&self, first: u64, is_last: bool) -> Result<segment::Scan, LedgerError> {
         let path = self.disk.path(&self.segment_name(first));
         segment::scan(&path, &self.bytes(first)?, &self.identity, is_last)
+    }
+
+    /// The last epoch; 0 before the first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where its segment is damaged.
+    pub fn last(&self) -> Result<u64, LedgerError> {
+        let Some(first) = self.segments.last() else { return Ok(0) };
+        match self.scan(*first, true) {
+            // Being begun by another process.
+            Err(LedgerError::NoSegment { .. }) if self.segments.len() > 1 => Ok(first - 1),
+            scan => Ok(scan?.last.0),
+        }
     }
 
     /// An epoch; `None` if the ledger does not have it.

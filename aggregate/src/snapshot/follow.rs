@@ -10,6 +10,7 @@ use crate::committer::Committer;
 use crate::compaction::{CompactionLimits, compact};
 use crate::data_directory::DataDirectory;
 use crate::delta::{DeltaTable, RETENTION_MS};
+use crate::epoch_files::epoch_of;
 use crate::error::AggregateError;
 use crate::ledger::{LedgerIdentity, SealedEpoch};
 
@@ -100,20 +101,31 @@ fn tidy(directory: &DataDirectory, committer: &Committer, now: Timestamp) -> Res
         // What an epoch in the ledger names is needed to recover.
         let named = match &keep {
             Some(named) => Arc::clone(named),
-            None => Arc::clone(keep.insert(Arc::new(named_files(committer)?))),
+            None => Arc::clone(keep.insert(Arc::new(needed_files(directory, committer)?))),
         };
         delta.vacuum(now, RETENTION_MS, &named)?;
     }
     Ok(())
 }
 
-/// The files that epochs in the ledger name.
-fn named_files(committer: &Committer) -> Result<BTreeSet<String>, AggregateError> {
-    let mut named = BTreeSet::new();
+/// The files that epochs in the ledger name, and those of the epoch that is being made.
+fn needed_files(
+    directory: &DataDirectory,
+    committer: &Committer,
+) -> Result<BTreeSet<String>, AggregateError> {
+    let mut needed = BTreeSet::new();
     let reader = committer.ledger().reader();
     reader.read(reader.oldest().unwrap_or(1), |sealed: SealedEpoch| {
-        named.extend(sealed.epoch.contents.into_iter().filter_map(|content| content.file));
+        needed.extend(sealed.epoch.contents.into_iter().filter_map(|content| content.file));
         Ok::<_, AggregateError>(())
     })?;
-    Ok(named)
+    let disk = &**directory.disk();
+    for table in SnapshotTable::ALL.map(SnapshotTable::directory) {
+        let names = disk.list(&table);
+        let names = names.map_err(|error| AggregateError::Disk { path: disk.path(&table), error })?;
+        let is_made =
+            |name: &String| epoch_of(name).is_some_and(|(_, epoch)| epoch >= committer.next_epoch());
+        needed.extend(names.iter().filter(|name| is_made(name)).map(|name| format!("{table}/{name}")));
+    }
+    Ok(needed)
 }

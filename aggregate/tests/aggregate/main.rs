@@ -6,6 +6,7 @@ mod accrual_rounds;
 mod catalog_changes;
 mod decided;
 mod doctor;
+mod export;
 mod from_scratch;
 mod hostile;
 mod partition;

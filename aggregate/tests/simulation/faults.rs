@@ -4,10 +4,14 @@ use crate::disk::{Call, CallKind, Crash, CrashKind, DiskError, Effect, Faults, M
 use crate::random::Random;
 use crate::subject::{Batch, Process, Program, Stop, Work};
 use crate::tallybook::{Tallybook, TallybookProcess};
+use crate::workers::first_failure;
 use crate::workload::Workload;
 use crate::world::{Plan, ProcessPlan, run};
 
-pub(crate) const TESTS: &[(&str, fn(&Tallybook))] = &[
+/// A fault that has a test of its own, by name.
+type FaultTest = (&'static str, fn(&Tallybook));
+
+pub(crate) const TESTS: &[FaultTest] = &[
     ("f01_a_process_that_is_killed_loses_nothing", killed),
     ("f02_a_loss_of_power_loses_nothing", power_lost),
     ("f03_a_torn_end_of_the_ledger_is_cut_and_no_more", torn),
@@ -35,20 +39,24 @@ fn calls(program: &Tallybook, seed: u64) -> Vec<Call> {
 /// Runs plans with faults at some of the calls that are of interest.
 fn try_some(program: &Tallybook, is_tried: impl Fn(&Call) -> bool, faults: impl Fn(&Call, u64) -> Faults) {
     let mut random = Random::new(1);
-    let mut tried = 0;
+    let mut plans = Vec::new();
     for seed in 0.. {
         let mut calls: Vec<Call> = calls(program, seed).into_iter().filter(&is_tried).collect();
         random.shuffle(&mut calls);
         for call in calls.iter().take(TRIED / 3) {
             let process = ProcessPlan::with(faults(call, random.next()));
-            let plan = Plan { seed, processes: vec![process], ..Plan::default() };
-            run(program, &plan).unwrap_or_else(|what| panic!("at {call}: {what}"));
-            tried += 1;
+            plans.push(Plan { seed, processes: vec![process], ..Plan::default() });
         }
-        if tried >= TRIED {
-            return;
+        if plans.len() >= TRIED {
+            break;
         }
     }
+    run_all(program, &plans);
+}
+
+fn run_all(program: &Tallybook, plans: &[Plan]) {
+    let failure = first_failure(plans, |plan| run(program, plan).map(drop));
+    assert_eq!(failure, None);
 }
 
 fn crash(call: &Call, effect: Effect, kind: CrashKind) -> Faults {
@@ -120,14 +128,11 @@ fn sync_fails(program: &Tallybook) {
 }
 
 fn bit_turned_around(program: &Tallybook) {
-    for seed in 0..4 {
-        for damage in 0..TRIED as u64 / 3 {
-            let before = ProcessPlan::calm();
-            let damaged = ProcessPlan { damage: Some(damage), ..ProcessPlan::calm() };
-            let plan = Plan { seed, processes: vec![before, damaged], ..Plan::default() };
-            run(program, &plan).unwrap();
-        }
-    }
+    let plan = |damage| {
+        let damaged = ProcessPlan { damage: Some(damage), ..ProcessPlan::calm() };
+        Plan { seed: damage % 4, processes: vec![ProcessPlan::calm(), damaged], ..Plan::default() }
+    };
+    run_all(program, &(0..TRIED as u64).map(plan).collect::<Vec<_>>());
     let (machine, name) = committed(program, 5);
     machine.flip(&name, 1_000, 3);
     let Err(Stop::Corrupt(text)) = open(program, &machine).map(drop) else { panic!("it is not found") };
@@ -172,13 +177,15 @@ fn is_found_at_first(program: &Tallybook, machine: &Machine, first: &str, last: 
 }
 
 fn full(program: &Tallybook) {
+    let mut plans = Vec::new();
     for seed in 0..3 {
         for bytes in [0, 300, 3_000, 20_000, 60_000, 120_000, 200_000] {
             let faults = Faults { space: Some(Space { bytes, until: u64::MAX }), ..Faults::default() };
             let processes = vec![ProcessPlan::with(faults.clone()), ProcessPlan::with(faults)];
-            run(program, &Plan { seed, processes, ..Plan::default() }).unwrap();
+            plans.push(Plan { seed, processes, ..Plan::default() });
         }
     }
+    run_all(program, &plans);
 }
 
 fn read_only(program: &Tallybook) {

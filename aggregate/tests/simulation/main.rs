@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `--seeds` is the number of schedules, `--seed` repeats one, `--enumerate` tries every place for a fault instead of
-//! some. A name runs what has it in its name.
+//! some, and every place in the recoveries from 100 of them. A name runs what has it in its name.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -15,6 +15,7 @@ mod careless;
 mod catalog;
 mod disk;
 mod enumeration;
+#[expect(clippy::panic, reason = "a test fails by panicking")]
 mod faults;
 mod history;
 #[path = "../../../ingest/tests/ingest/random.rs"]
@@ -121,31 +122,33 @@ fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
     let [of_crashes, of_errors, of_recoveries] = names;
     let seed = options.seed.unwrap_or(0);
     let mut random = Random::new(seed);
+    let all = options.is_complete;
     let mut some = |mut plans: Vec<Plan>, count: usize| {
-        if !options.is_complete {
-            random.shuffle(&mut plans);
-            plans.truncate(count);
-        }
+        random.shuffle(&mut plans);
+        plans.truncate(count);
         plans
     };
+    let limit = |count| if all { usize::MAX } else { count };
     let (mut crashes, mut errors) = (Vec::new(), Vec::new());
     for size in [Size::Small, Size::Large] {
         crashes.extend(enumeration::crashes(program, size, seed)?);
         errors.extend(enumeration::errors(program, size, seed)?);
     }
     if options.asks_for(of_crashes) {
-        report(of_crashes, program, &some(crashes.clone(), 40))?;
+        println!("{} crashes", crashes.len());
+        report(of_crashes, program, &some(crashes.clone(), limit(40)))?;
     }
     if options.asks_for(of_errors) {
-        report(of_errors, program, &some(errors, 40))?;
+        println!("{} errors", errors.len());
+        report(of_errors, program, &some(errors, limit(40)))?;
     }
     if options.asks_for(of_recoveries) {
         let mut sum = Sum::default();
-        for first in some(crashes, 5) {
+        for first in some(crashes, if all { 100 } else { 5 }) {
             let mut world = World::new(program, &first);
             let result = world.live_through(&first.processes);
             result.map_err(|what| format!("{of_recoveries}: {what}"))?;
-            let plans = some(enumeration::crashes_in_recovery(&world, &first)?, 10);
+            let plans = some(enumeration::crashes_in_recovery(&world, &first)?, limit(10));
             sum.add_all(of_recoveries, &plans, |plan| {
                 let mut world = world.fork();
                 let result = world.live_through(&plan.processes[first.processes.len()..]);
