@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_chunk_ends_by_its_records_or_its_bytes() {
         let mut chunks = Vec::new();
-        for number in 0..i64::try_from(CHUNK_RECORDS_MAX).unwrap_or(0) + 1 {
+        for number in 0..=i64::try_from(CHUNK_RECORDS_MAX).unwrap_or(0) {
             add(&mut chunks, (1, number), 1);
         }
         add(&mut chunks, (2, 1), CHUNK_BYTES);
