@@ -10,7 +10,7 @@ use schemas::id::CsvMappingId;
 use crate::generate::{ACCOUNTS_DEFAULT, ACCOUNTS_MAX};
 use crate::pipeline::EPOCH_EVENTS;
 pub use quarantine::{
-    Class, ExportArguments, ListArguments, QuarantineAction, QuarantineArguments, RecordFilter,
+    Class, ListArguments, QuarantineAction, QuarantineArguments, RecordExportArguments, RecordFilter,
     ReplayArguments, ShowArguments,
 };
 

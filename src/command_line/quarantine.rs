@@ -25,7 +25,7 @@ pub enum QuarantineAction {
     /// Decide open records again under a mended catalog, and commit what comes of them
     Replay(ReplayArguments),
     /// Print records as NDJSON, their bytes in base64
-    Export(ExportArguments),
+    Export(RecordExportArguments),
 }
 
 /// Which records.
@@ -107,7 +107,7 @@ pub struct ShowArguments {
 
 /// `quarantine export`.
 #[derive(Debug, Args)]
-pub struct ExportArguments {
+pub struct RecordExportArguments {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment would become help text")]
     pub filter: RecordFilter,

@@ -35,7 +35,6 @@ pub(super) fn commit(
 }
 
 /// What the committer did.
-#[expect(clippy::large_enum_variant, reason = "one for each of a few epochs")]
 pub(super) enum CommitNote {
     /// An epoch is committed.
     Epoch(Box<Committed>),

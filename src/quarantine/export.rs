@@ -6,13 +6,13 @@ use anyhow::Result;
 
 use super::rows::{chunks, read};
 use super::selection::Selection;
-use crate::command_line::ExportArguments;
+use crate::command_line::RecordExportArguments;
 
 /// Prints records.
 ///
 /// # Errors
 /// What cannot be read or written.
-pub(crate) fn export(arguments: &ExportArguments) -> Result<()> {
+pub(crate) fn export(arguments: &RecordExportArguments) -> Result<()> {
     let (runtime, session) = super::open(&arguments.data)?;
     let selection = Selection::new(&arguments.filter, arguments.settled);
     let mut to = BufWriter::new(stdout().lock());
