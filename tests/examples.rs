@@ -30,6 +30,17 @@ fn the_demo_gives_the_exact_totals_of_its_example() {
 }
 
 #[test]
+fn a_demo_leaves_the_files_of_others_alone() {
+    let place = Workplace::new();
+    std::fs::create_dir(place.path("mine")).unwrap();
+    std::fs::write(place.path("mine/README.md"), "mine").unwrap();
+    let refused = place.call(&["demo", "--quiet", "--directory", "mine"]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(refused.stderr.contains("other files than those of the demo"), "{}", refused.stderr);
+    assert_eq!(std::fs::read_to_string(place.path("mine/README.md")).unwrap(), "mine");
+}
+
+#[test]
 fn llm_tokens_have_their_exact_totals() {
     check_example("llm-tokens");
 }

@@ -106,6 +106,9 @@ fn a_reader_goes_on_after_what_it_was_given_and_is_given_again_what_it_did_not_t
     assert_eq!(export(&place, &["--list"]), "billing\t2\n");
     assert_eq!(export(&place, &["--forget", "billing"]), "billing: nothing is kept for it any more\n");
     assert_eq!(export(&place, &["--list"]), "");
+    // Whoever begins behind the end is given what comes next, not only what comes after that.
+    export(&place, &["rated-usage", "--reader", "eager", "--after", "9"]);
+    assert_eq!(export(&place, &["--list"]), "eager\t2\n");
     for wrong in [&["export"][..], &["export", "accruals", "--reader", "../up"]] {
         assert_eq!(place.call(wrong).code, 2, "{wrong:?}");
     }

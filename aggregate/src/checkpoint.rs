@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::books::Books;
 use crate::disk::{self, Disk};
+use crate::ledger::LedgerIdentity;
 use crate::positions::Positions;
 
 /// What a checkpoint begins with.
@@ -59,6 +60,19 @@ pub struct Standing {
     pub newest_month: u16,
     /// Runs that hold the identities that were counted, all but those that are loose.
     pub runs: Vec<String>,
+}
+
+impl Standing {
+    /// Is it of this ledger?
+    pub(crate) fn is_of(&self, ledger: &LedgerIdentity) -> bool {
+        self.ledger_id == ledger.ledger_id && self.partition == ledger.partition
+    }
+
+    /// Why a checkpoint of this standing does not belong where it is.
+    pub(crate) fn words_of_origin(&self) -> String {
+        let (ledger, partition) = (&self.ledger_id, self.partition);
+        format!("it is of ledger {ledger}, partition {partition}: it was copied here by mistake")
+    }
 }
 
 /// A checkpoint that was read.
@@ -154,15 +168,20 @@ pub fn read(disk: &dyn Disk, partition: u32, epoch: u64) -> Result<Checkpoint, S
     Ok(Checkpoint { standing, state })
 }
 
-/// Removes all but the newest checkpoints, and what was left of unfinished ones; what those that stay name.
+/// Removes all but the newest checkpoints; what those that stay name.
 ///
 /// # Errors
 /// What the disk says.
 pub fn remove_old(disk: &dyn Disk, partition: u32) -> io::Result<Vec<Standing>> {
     let mut epochs = list(disk, partition)?;
     let kept = epochs.split_off(epochs.len().saturating_sub(KEPT));
+    let has_old = !epochs.is_empty();
     for epoch in epochs {
         disk.remove(&name_of(partition, epoch))?;
+    }
+    if has_old {
+        // What they name may be removed after this: they must not come back without it.
+        disk.sync_directory(DIRECTORY)?;
     }
     let kept = kept.into_iter().filter_map(|epoch| read(disk, partition, epoch).ok());
     Ok(kept.map(|checkpoint| checkpoint.standing).collect())

@@ -7,6 +7,7 @@
 use schemas::timestamp::Timestamp;
 
 use crate::delta::{Change, Committed, DeltaTable, ParquetSource, TableFile, join, joined_schema};
+use crate::disk::{self, Disk};
 use crate::error::AggregateError;
 use crate::parquet_columns::parquet_error;
 
@@ -90,6 +91,9 @@ pub fn compact(
     };
     let mut rows = 0;
     for (number, group) in groups.iter().enumerate() {
+        for file in group {
+            check_hash(disk, file)?;
+        }
         let sources = group.iter().map(|file| ParquetSource::open(disk, &file.name));
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
         let name = format!("{}/joined-{}-{number}.parquet", table.directory(), table.version() + 1);
@@ -109,6 +113,20 @@ pub fn compact(
     match table.commit(&change, now)? {
         Committed::Version(version) => Ok(Some(Compaction { files_before, files_after, rows, version })),
         Committed::AlreadyThere => Ok(None),
+    }
+}
+
+/// What is joined gets a hash of its own: damage would be sound from then on.
+fn check_hash(disk: &dyn Disk, file: &TableFile) -> Result<(), AggregateError> {
+    let path = || disk.path(&file.name);
+    let (_, found) =
+        disk::hash(disk, &file.name).map_err(|error| AggregateError::Disk { path: path(), error })?;
+    match &file.hash {
+        Some(expected) if *expected != found.to_string() => {
+            let problem = format!("its hash is {found}, and should be {expected}");
+            Err(AggregateError::TableFile { path: path(), problem })
+        }
+        _ => Ok(()),
     }
 }
 

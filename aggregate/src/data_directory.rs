@@ -141,6 +141,17 @@ impl DataDirectory {
     /// # Errors
     /// [`DirectoryError`].
     pub fn open(disk: &Arc<dyn Disk>) -> Result<Self, DirectoryError> {
+        Self::open_drawing(disk, &mut HashKey::random)
+    }
+
+    /// The same, with secrets of a directory that is made drawn from elsewhere: the same bytes again, for a simulation.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub fn open_drawing(
+        disk: &Arc<dyn Disk>,
+        draw: &mut dyn FnMut() -> HashKey,
+    ) -> Result<Self, DirectoryError> {
         let failed = |name: &'static str| move |error| DirectoryError::Disk { path: disk.path(name), error };
         disk.create_directory("").map_err(failed(""))?;
         let names = || disk.list("").map_err(failed(""));
@@ -155,7 +166,7 @@ impl DataDirectory {
         })?;
         // Another process may have made it meanwhile.
         if !is_ours(&names()?) {
-            make(disk)?;
+            make(disk, draw)?;
         }
         let mut directory = Self::read(disk)?;
         if !has_epochs(&**disk).map_err(failed("ledger"))? {
@@ -262,18 +273,18 @@ fn is_leftover(name: &str) -> bool {
     made.contains(&name.strip_suffix(".new").unwrap_or(name))
 }
 
-fn make(disk: &Arc<dyn Disk>) -> Result<(), DirectoryError> {
+fn make(disk: &Arc<dyn Disk>, draw: &mut dyn FnMut() -> HashKey) -> Result<(), DirectoryError> {
     let failed = |error| DirectoryError::Disk { path: disk.path(""), error };
     // A key that is there was put there to be used: two directories with one key name identities alike.
     let is_key = |names: Vec<String>| names.iter().any(|name| name == KEY_FILE);
-    let key = if is_key(disk.list("").map_err(failed)?) { read_key(disk)? } else { HashKey::random() };
+    let key = if is_key(disk.list("").map_err(failed)?) { read_key(disk)? } else { draw() };
     let key = key.to_bytes();
     let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     disk::replace(&**disk, KEY_FILE, format!("{digits}\n").as_bytes()).map_err(failed)?;
     let mut description = Description {
         program: PROGRAM.to_owned(),
         format: DIRECTORY_FORMAT,
-        ledger_id: uuid_of(*HashKey::random().to_bytes().first_chunk().unwrap_or(&[0; 16])),
+        ledger_id: uuid_of(*draw().to_bytes().first_chunk().unwrap_or(&[0; 16])),
         identity_key: hash_of(&key),
         made_by: crate::CREATED_BY.to_owned(),
         check: ContentHash::default(),

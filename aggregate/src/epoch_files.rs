@@ -112,11 +112,20 @@ fn content_name(kind: ContentKind, partition: u32, epoch: u64, part: usize) -> S
 
 /// The partition and epoch of a file of an epoch's content.
 pub(crate) fn epoch_of(file_name: &str) -> Option<(u32, u64)> {
+    parts_of(file_name).map(|(partition, epoch, _)| (partition, epoch))
+}
+
+/// The part that a file of an epoch's content is.
+pub(crate) fn part_of(file_name: &str) -> Option<usize> {
+    parts_of(file_name).map(|(_, _, part)| part)
+}
+
+fn parts_of(file_name: &str) -> Option<(u32, u64, usize)> {
     let (stem, _) = file_name.split_once('.')?;
     let mut parts = stem.split('-');
     let (partition, epoch, part) = (parts.next()?, parts.next()?, parts.next()?);
     let is_content = epoch.len() == 20 && part.len() == 5 && parts.next().is_none();
-    if is_content { Some((partition.parse().ok()?, epoch.parse().ok()?)) } else { None }
+    if is_content { Some((partition.parse().ok()?, epoch.parse().ok()?, part.parse().ok()?)) } else { None }
 }
 
 /// A content that is being written.

@@ -25,7 +25,7 @@ use crate::epoch_files::{INLINE_BYTES_MAX, content_directory, epoch_of};
 use crate::error::AggregateError;
 use crate::fold::{Folder, open_run};
 use crate::identities::Identities;
-use crate::ledger::{Ledger, SEGMENT_BYTES, SealedEpoch};
+use crate::ledger::{Ledger, LedgerError, SEGMENT_BYTES, SealedEpoch};
 use crate::readers;
 use crate::snapshot::{self, SnapshotLimits};
 
@@ -126,7 +126,17 @@ impl Partition {
         let checkpointed = (standing.books.counts.received, standing.epoch);
         let mut loose = Vec::new();
         let mut positions = None;
+        let broken = |standing: &Standing, found: ContentHash| LedgerError::Damaged {
+            path: directory.disk().path(&ledger.identity().directory()),
+            offset: 0,
+            what: "the hash of the epoch that a checkpoint is of",
+            expected: standing.hash.to_string(),
+            found: found.to_string(),
+        };
         ledger.reader().read(standing.epoch + 1, |sealed: SealedEpoch| {
+            if sealed.epoch.previous != standing.hash {
+                return Err(broken(&standing, sealed.epoch.previous).into());
+            }
             if sealed.epoch.catalog != catalog.0 {
                 catalog = load(catalogs, &in_force, sealed.epoch.catalog)?;
                 decider.change_catalog(Arc::clone(&catalog.1), directory.key(), options.decoders)?;
@@ -148,6 +158,9 @@ impl Partition {
         if standing.epoch != ledger.committed() {
             let (found, expected) = (ledger.committed(), standing.epoch);
             return Err(AggregateError::LedgerBehind { found, expected, directory: directory.path() });
+        }
+        if standing.hash != ledger.last_hash() {
+            return Err(broken(&standing, ledger.last_hash()).into());
         }
         if catalog.0 != in_force.0 {
             decider.change_catalog(Arc::clone(&in_force.1), directory.key(), options.decoders)?;
@@ -241,7 +254,7 @@ impl Partition {
         let (committed, encoded) = thread::scope(|scope| {
             let encoding = is_due.then(|| scope.spawn(|| encode(decider, directory)));
             let committed = committer.append(draft).and_then(|epoch| committer.sync().map(|()| epoch));
-            (committed, encoding.and_then(|encoding| encoding.join().ok()))
+            (committed, encoding.map(joined))
         });
         let committed = committed?;
         identities.note_committed(&committed);
@@ -334,12 +347,10 @@ impl Partition {
         let (written, followed) = thread::scope(|scope| {
             let writing = scope.spawn(|| committer.write_checkpoint(&state));
             let followed = snapshot::follow(directory, committer, limits);
-            (writing.join(), followed)
+            (joined(writing), followed)
         });
-        if let Ok(written) = written {
-            written?;
-            self.committer.end_checkpoint()?;
-        }
+        written?;
+        self.committer.end_checkpoint()?;
         let snapshot = followed?;
         self.has_tables = true;
         self.remove_segments(snapshot)
@@ -375,6 +386,11 @@ impl Partition {
     }
 }
 
+/// What a thread comes to; its panic goes on here.
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Is a checkpoint worth its cost after so many events and epochs? What is folded without it is then more than what
 /// it takes to read one.
 fn checkpoint_is_due(decider: &Decider, (events, epochs): (u64, u64)) -> bool {
@@ -405,6 +421,12 @@ fn begin(
         match checkpoint::read(disk, options.partition, epoch) {
             Ok(checkpoint) => {
                 let standing = checkpoint.standing;
+                if !standing.is_of(ledger.identity()) {
+                    let path = disk.path(&checkpoint::name_of(options.partition, epoch));
+                    let what = standing.words_of_origin();
+                    recovered.skipped.push(SkippedCheckpoint { path, what });
+                    continue;
+                }
                 if standing.epoch > ledger.committed() {
                     let (found, expected) = (ledger.committed(), standing.epoch);
                     return Err(AggregateError::LedgerBehind {

@@ -12,7 +12,7 @@ use schemas::epoch::ContentKind;
 
 use crate::checkpoint;
 use crate::committer::Committer;
-use crate::epoch_files::{EpochFiles, MadeContent, content_directory, epoch_of, sync_contents};
+use crate::epoch_files::{EpochFiles, MadeContent, content_directory, epoch_of, part_of, sync_contents};
 use crate::error::AggregateError;
 use crate::fold::open_run;
 use crate::identities::identity_run_content;
@@ -58,8 +58,8 @@ impl Committer {
         let names = disk.list(&directory);
         let names = names.map_err(|error| AggregateError::Disk { path: disk.path(&directory), error })?;
         let here = (self.standing.partition, self.standing.epoch);
-        let of_here = names.iter().filter(|name| epoch_of(name) == Some(here)).count();
-        Ok(UPKEEP_PART + of_here)
+        let of_here = names.iter().filter(|name| epoch_of(name) == Some(here));
+        Ok(of_here.filter_map(|name| part_of(name)).max().map_or(0, |part| part + 1).max(UPKEEP_PART))
     }
 
     fn keep_run(&mut self, mut made: MadeContent) -> Result<String, AggregateError> {

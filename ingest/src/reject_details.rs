@@ -226,8 +226,8 @@ fn every_refusal_says_what_is_wrong_and_how_to_mend_it_once() {
     for (record, reason, expected) in &cases {
         assert_eq!(refused(record), (*reason, expected.clone()), "{}", String::from_utf8_lossy(record));
     }
-    // The reader refuses large records, CSV has rows, and mappings go missing only later.
-    let elsewhere = [R::EventTooLarge, R::MalformedCsv, R::NoCsvMapping];
+    // The reader refuses large records, CSV has rows, dedup knows what is too old, and mappings go missing only later.
+    let elsewhere = [R::EventTooLarge, R::MalformedCsv, R::TooOld, R::NoCsvMapping];
     for reason in R::ALL {
         let is_here = cases.iter().any(|(_, other, _)| other == reason);
         assert!(is_here != elsewhere.contains(reason), "{reason}");

@@ -7,7 +7,7 @@ use std::io::{Write, stdout};
 use std::path::Path;
 
 use aggregate::data_directory::DIRECTORY_FILE;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::run;
 use crate::command_line::{DemoArguments, OutputArguments, RunArguments};
@@ -40,9 +40,15 @@ const FILES: [(&str, &[u8]); 10] = [
 /// What cannot be written, and all that [`run::run`] fails with.
 pub fn demo(arguments: &DemoArguments) -> Result<()> {
     let directory = &arguments.directory;
+    if !is_ours(directory) {
+        bail!(
+            "{}: there are other files than those of the demo: name another directory",
+            directory.display()
+        );
+    }
     unpack(directory)?;
     let data = directory.join("data");
-    // Data of an earlier demo; anything else is not ours to remove.
+    // Data of an earlier demo.
     if data.join(DIRECTORY_FILE).exists() {
         fs::remove_dir_all(&data).with_context(|| data.display().to_string())?;
     }
@@ -67,6 +73,15 @@ pub fn demo(arguments: &DemoArguments) -> Result<()> {
     };
     let report = run::perform(&arguments)?;
     run::show(&report, &arguments.data, arguments.show)
+}
+
+/// Is there nothing in a directory but what a demo left?
+fn is_ours(directory: &Path) -> bool {
+    let is_empty = fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none());
+    let has_notice = |(name, bytes): &(&str, &[u8])| {
+        *name == "NOTICE" && fs::read(directory.join(name)).is_ok_and(|found| found == *bytes)
+    };
+    is_empty || FILES.iter().any(has_notice)
 }
 
 fn unpack(directory: &Path) -> Result<()> {

@@ -63,7 +63,9 @@ fn write_rows(
     if let Some(name) = &arguments.reader
         && (last > after || known.flatten().is_none())
     {
-        readers::advance(directory, name, last.max(after))?;
+        // Never past what is committed: the next epochs are new to it too.
+        let position = last.max(known.flatten().unwrap_or(0)).max(after.min(export.epoch()));
+        readers::advance(directory, name, position)?;
     }
     Ok(())
 }

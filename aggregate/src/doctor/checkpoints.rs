@@ -108,9 +108,14 @@ impl Checkpoints {
         old.filter(|name| !named.contains(name)).collect()
     }
 
-    /// Can a start do without this checkpoint?
-    pub(super) fn can_do_without(&self, epoch: u64, survey: &Survey, examination: &Examination<'_>) -> bool {
-        let goes_on = |(other, _): (&u64, &Standing)| *other != epoch && other + 1 >= survey.oldest;
+    /// Can a start do without these checkpoints?
+    pub(super) fn can_do_without(
+        &self,
+        epochs: &BTreeSet<u64>,
+        survey: &Survey,
+        examination: &Examination<'_>,
+    ) -> bool {
+        let goes_on = |(other, _): (&u64, &Standing)| !epochs.contains(other) && other + 1 >= survey.oldest;
         let disk = examination.directory.disk();
         let is_there = |name: String| disk.open(&name).is_ok();
         self.sound.iter().any(goes_on) || (survey.is_whole() && runs_of_epochs(survey).all(is_there))
@@ -125,11 +130,8 @@ fn runs_of_epochs(survey: &Survey) -> impl Iterator<Item = String> {
 /// Why a checkpoint is none of this place in this ledger.
 fn misfit(examination: &Examination<'_>, survey: &Survey, epoch: u64, standing: &Standing) -> Option<String> {
     let identity = examination.directory.ledger(examination.partition);
-    if standing.ledger_id != identity.ledger_id || standing.partition != identity.partition {
-        let (ledger, partition) = (&standing.ledger_id, standing.partition);
-        return Some(format!(
-            "it is of ledger {ledger}, partition {partition}: it was copied here by mistake"
-        ));
+    if !standing.is_of(&identity) {
+        return Some(standing.words_of_origin());
     }
     if standing.epoch != epoch {
         return Some(format!("it is of epoch {}, and named as that of {epoch}", standing.epoch));

@@ -3,6 +3,7 @@
 //! IMPORTANT: the ledger is never changed, but for bytes at its end that were never committed. What is removed is
 //! either named by nothing, or made again from the ledger before this ends, or by the next run.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -50,6 +51,13 @@ pub struct Repaired {
 /// Decides for every finding whether it can be mended, and says so.
 pub(super) fn settle(examination: &mut Examination<'_>, survey: &Survey, checkpoints: &Checkpoints) {
     let mut findings = std::mem::take(&mut examination.diagnosis.findings);
+    let removed: BTreeSet<u64> = findings
+        .iter()
+        .filter_map(|finding| match finding.repair {
+            Some(Repair::RemoveCheckpoint(epoch)) => Some(epoch),
+            _ => None,
+        })
+        .collect();
     let is_damaged = findings.iter().any(|finding| finding.severity == Severity::Damage);
     for finding in &mut findings {
         let Some(repair) = &finding.repair else { continue };
@@ -60,7 +68,7 @@ pub(super) fn settle(examination: &mut Examination<'_>, survey: &Survey, checkpo
         } else if examination.is_ledger_behind {
             Some("epochs are missing at the end of the ledger")
         } else {
-            refusal(examination, survey, checkpoints, repair)
+            refusal(examination, survey, checkpoints, &removed, repair)
         };
         match refused {
             Some(why) => {
@@ -87,12 +95,13 @@ fn refusal(
     examination: &Examination<'_>,
     survey: &Survey,
     checkpoints: &Checkpoints,
+    removed: &BTreeSet<u64>,
     repair: &Repair,
 ) -> Option<&'static str> {
     match repair {
         Repair::CutTail | Repair::RemoveFile(_) => None,
-        Repair::RemoveCheckpoint(epoch) => {
-            let is_needed = !checkpoints.can_do_without(*epoch, survey, examination);
+        Repair::RemoveCheckpoint(_) => {
+            let is_needed = !checkpoints.can_do_without(removed, survey, examination);
             is_needed
                 .then_some("there is no sound checkpoint besides, and the ledger alone does not say enough")
         }

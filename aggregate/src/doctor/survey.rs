@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ingest::dedup::{Entry, Month};
-use schemas::epoch::{ContentHash, ContentKind, EPOCH_FORMAT, EpochContent};
+use schemas::epoch::{ContentHash, ContentKind, EpochContent};
 
 use super::figures::{EpochFigures, Months, count_month};
 use super::finding::{Check, Finding};
@@ -107,17 +107,6 @@ impl Survey {
         *next = previous.map(|previous| (first, previous));
         for sealed in epochs {
             *next = Some((sealed.epoch.epoch + 1, sealed.hash));
-            if sealed.epoch.format != EPOCH_FORMAT {
-                let format = sealed.epoch.format;
-                let what = format!("its document has format {format}, this program knows {EPOCH_FORMAT}");
-                let finding = Finding::damage(Check::Ledger, path.clone(), what).of_epoch(sealed.epoch.epoch);
-                examination.find(
-                    finding
-                        .means("what it says may be read wrongly")
-                        .remedy("use the program that wrote it, or a newer one"),
-                );
-                self.is_sound = false;
-            }
             self.take_in(&sealed)?;
             if was_sound {
                 self.last = sealed.epoch.epoch;

@@ -79,6 +79,13 @@ fn read(
         Ok(Some(delta)) => delta,
         Ok(None) => {
             tables.last.insert(table, 0);
+            if survey.oldest > 1 {
+                let what = format!("there is no table, and the ledger begins with epoch {}", survey.oldest);
+                let means = format!("rows of {} of the epochs before are nowhere", table.name());
+                let finding = found(disk.path(&name), what).means(means);
+                examination.find(Finding { repair: None, ..finding });
+                return Ok(None);
+            }
             return Ok(Some(BTreeMap::new()));
         }
         Err(error) if error.is_storage() => return Err(error),

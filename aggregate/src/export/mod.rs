@@ -114,7 +114,7 @@ impl Export {
         let mut numbers = Numbers::before(self, after)?;
         let mut waiting: Vec<Record> = Vec::new();
         let mut current = 0;
-        self.pieces.read(after + 1..=to, None, |epoch, batch| {
+        self.pieces.read(after.saturating_add(1)..=to, None, |epoch, batch| {
             if epoch != current {
                 numbers.give(self, current, &mut waiting, &mut take)?;
                 current = epoch;

@@ -21,6 +21,9 @@ const EPOCH_HEAD_BYTES: usize = 16;
 /// Bytes of a hash.
 const HASH_BYTES: usize = 32;
 
+/// Bytes of a hash that a marker has.
+const MARKED_HASH_BYTES: usize = 16;
+
 /// Bytes of a marker.
 pub(super) const MARKER_BYTES: usize = 32;
 
@@ -72,16 +75,25 @@ impl SealedEpoch {
 pub(super) fn marker(epoch: u64, hash: &ContentHash) -> Vec<u8> {
     let mut bytes = MARKER.to_vec();
     bytes.extend_from_slice(&epoch.to_le_bytes());
-    bytes.extend_from_slice(hash.0.get(..16).unwrap_or_default());
+    bytes.extend_from_slice(marked_hash(hash));
     let check = blake3::hash(&bytes);
     bytes.extend_from_slice(check.as_bytes().get(..4).unwrap_or_default());
     bytes
 }
 
+/// What a marker has of the hash of its epoch.
+pub(super) fn marked_hash(hash: &ContentHash) -> &[u8; MARKED_HASH_BYTES] {
+    hash.0.first_chunk().unwrap_or(&[0; MARKED_HASH_BYTES])
+}
+
 /// Something whole at a place of a segment.
 pub(super) enum Frame {
     Epoch(Box<SealedEpoch>),
-    Marker { epoch: u64 },
+    /// An epoch is durable: its number, and the beginning of its hash.
+    Marker {
+        epoch: u64,
+        hash: [u8; MARKED_HASH_BYTES],
+    },
 }
 
 /// Why there is nothing whole.
@@ -122,7 +134,8 @@ fn read_marker(bytes: &[u8]) -> Result<Frame, Broken> {
         return Err(Broken::new("the check of a marker", &shown(expected), &shown(check)));
     }
     let number = body.get(4..12).and_then(|number| number.first_chunk::<8>()).ok_or_else(ends)?;
-    Ok(Frame::Marker { epoch: u64::from_le_bytes(*number) })
+    let hash = body.get(12..).and_then(|hash| hash.first_chunk()).ok_or_else(ends)?;
+    Ok(Frame::Marker { epoch: u64::from_le_bytes(*number), hash: *hash })
 }
 
 fn read_epoch(bytes: &[u8]) -> Result<(Frame, usize), Broken> {
@@ -174,7 +187,7 @@ fn read_epoch(bytes: &[u8]) -> Result<(Frame, usize), Broken> {
 /// what is before it. An epoch alone proves nothing: what was not synced may be there in any part.
 pub(super) fn holds_later_marker(bytes: &[u8], epoch: u64) -> bool {
     memchr::memmem::find_iter(bytes, MARKER).any(|place| match bytes.get(place..).map(read) {
-        Some(Ok((Frame::Marker { epoch: later }, _))) => later > epoch,
+        Some(Ok((Frame::Marker { epoch: later, .. }, _))) => later > epoch,
         _ => false,
     })
 }

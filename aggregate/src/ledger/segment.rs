@@ -146,11 +146,9 @@ pub(super) fn scan_to_damage(
             Ok((Frame::Epoch(sealed), length)) => {
                 let found = sealed.epoch.format;
                 if found != EPOCH_FORMAT {
-                    return Err(LedgerError::OtherFormat {
-                        path: path.to_owned(),
-                        found,
-                        known: EPOCH_FORMAT,
-                    });
+                    let (path, known) = (path.to_owned(), EPOCH_FORMAT);
+                    scan.damage = Some(LedgerError::OtherFormat { path, found, known });
+                    break;
                 }
                 let (number, previous) = (scan.last.0 + 1, &scan.last.1);
                 if sealed.epoch.epoch != number {
@@ -167,7 +165,16 @@ pub(super) fn scan_to_damage(
                 scan.epochs.push(*sealed);
                 scan.whole_bytes += length;
             }
-            Ok((Frame::Marker { epoch }, length)) => {
+            Ok((Frame::Marker { epoch, hash }, length)) => {
+                let (last, last_hash) = (scan.last.0, frame::marked_hash(&scan.last.1));
+                if (epoch, &hash) != (last, last_hash) {
+                    let shown = |epoch, hash: &[u8; 16]| {
+                        format!("epoch {epoch} with hash {:032x}…", u128::from_be_bytes(*hash))
+                    };
+                    let (expected, found) = (shown(last, last_hash), shown(epoch, &hash));
+                    scan.damage = Some(damaged("what a marker is of", expected, found));
+                    break;
+                }
                 scan.marked = epoch;
                 scan.whole_bytes += length;
             }

@@ -108,6 +108,8 @@ impl Decider {
         let previous = Arc::clone(&self.totals.catalog);
         let mut changed = Self::restore(&bytes, catalog, Some(&previous), key, decoders)?;
         std::mem::swap(&mut changed.dedup, &mut self.dedup);
+        changed.accepts_from = self.accepts_from;
+        changed.note_known();
         *self = changed;
         Ok(())
     }

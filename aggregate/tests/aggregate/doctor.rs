@@ -290,7 +290,7 @@ fn f06_damage_is_found_where_the_ledger_does_not_have_all_epochs() {
     let names = files(TRIMMED.place.path());
     assert!(!names.contains(&"ledger/0/00000000000000000001.epochs".to_owned()), "{names:?}");
     assert_eq!(sound.checks.iter().filter(|checked| checked.outcome != Outcome::Sound).count(), 0);
-    check_damages(&TRIMMED, &[Damage::Flipped, Damage::Missing], 1);
+    check_damages(&TRIMMED, &[Damage::Flipped, Damage::Missing, Damage::Cut], 1);
 }
 
 #[test]
@@ -304,6 +304,20 @@ fn f07_an_older_ledger_under_newer_tables_is_not_healthy_and_is_left_as_it_is() 
     let found = repaired.before;
     let ahead = found.damages().find(|finding| finding.what.contains("the ledger ends with epoch 4"));
     assert!(ahead.is_some(), "{:#?}", found.findings);
+}
+
+#[test]
+fn f06_tables_that_are_gone_with_epochs_that_only_they_had_are_missed() {
+    let place = TRIMMED.copied();
+    for table in ["rated_usage", "accruals", "quarantine", "epochs", "control_totals"] {
+        let place = place.path().join("tables").join(table);
+        fs::remove_dir_all(place.join("_delta_log")).unwrap();
+        fs::create_dir(place.join("_delta_log")).unwrap();
+    }
+    let repaired = TRIMMED.repair(place.path());
+    let missed = repaired.before.damages().filter(|finding| finding.what.starts_with("there is no table"));
+    assert!(missed.count() >= 5, "{:#?}", repaired.before.findings);
+    assert!(repaired.done.is_empty() && !repaired.after.is_healthy());
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod quarantine;
 mod random;
 mod random_catalog;
 mod random_edits;
+mod recovery;
 mod replay;
 mod running_totals;
 mod state;

@@ -35,7 +35,8 @@ impl Program for Careless {
     type Process = TallybookProcess;
 
     fn open(&self, disk: &SimDisk, now: i64) -> Result<TallybookProcess, Stop> {
-        self.program.open_on(&(Arc::new(CarelessDisk { disk: disk.clone(), fault: self.fault }) as _), now)
+        let careless = Arc::new(CarelessDisk { disk: disk.clone(), fault: self.fault });
+        self.program.open_on(&(careless as _), disk, now)
     }
 }
 
@@ -45,13 +46,19 @@ struct CarelessDisk {
     fault: Fault,
 }
 
+impl CarelessDisk {
+    fn careless(&self, name: &str, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
+        Box::new(CarelessFile { file, fault: self.fault, is_ledger: name.ends_with(".epochs") })
+    }
+}
+
 impl Disk for CarelessDisk {
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(CarelessFile { file: self.disk.create(name)?, fault: self.fault }))
+        Ok(self.careless(name, self.disk.create(name)?))
     }
 
     fn append(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(CarelessFile { file: self.disk.append(name)?, fault: self.fault }))
+        Ok(self.careless(name, self.disk.append(name)?))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskBytes>> {
@@ -107,6 +114,7 @@ impl DiskLock for NoLock {}
 struct CarelessFile {
     file: Box<dyn DiskFile>,
     fault: Fault,
+    is_ledger: bool,
 }
 
 impl Write for CarelessFile {
@@ -123,7 +131,8 @@ impl DiskFile for CarelessFile {
     fn sync(&mut self) -> io::Result<()> {
         match self.fault {
             Fault::SyncsNoFile => Ok(()),
-            Fault::TriesAFailedSyncAgain => self.file.sync().or_else(|_| self.file.sync()),
+            // Of other files nothing says that they are there.
+            Fault::TriesAFailedSyncAgain if self.is_ledger => self.file.sync().or_else(|_| self.file.sync()),
             _ => self.file.sync(),
         }
     }

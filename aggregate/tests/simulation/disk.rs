@@ -181,6 +181,11 @@ impl SimDisk {
         self.process(|process| process.faults_met)
     }
 
+    /// A number that nobody can know before, the same for the same seed.
+    pub(crate) fn draw(&self) -> u64 {
+        lock(&self.state).choose().next()
+    }
+
     /// The most handles that it held at once.
     pub(crate) fn held_most(&self) -> usize {
         self.process(|process| process.held_most)

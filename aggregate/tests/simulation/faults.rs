@@ -154,7 +154,7 @@ fn misdirected(program: &Tallybook) {
         machine.put(name, &before);
     };
     is_found(&last, &first_bytes, "a segment in the place of another");
-    let (other, other_last) = committed(program, 12);
+    let (other, other_last) = committed_on(program, Machine::new(2), 12);
     assert_eq!(last, other_last, "they have the same segments");
     is_found(&last, &other.files()[&last], "a segment of another ledger");
     // An older version, from before the epochs that a checkpoint is of.
@@ -242,7 +242,10 @@ fn other_format(program: &Tallybook) {
 
 /// A machine whose ledger has so many epochs, and the name of its newest segment.
 fn committed(program: &Tallybook, epochs: u64) -> (Machine, String) {
-    let machine = Machine::new(1);
+    committed_on(program, Machine::new(1), epochs)
+}
+
+fn committed_on(program: &Tallybook, machine: Machine, epochs: u64) -> (Machine, String) {
     let disk = machine.start(Faults::default());
     let mut process = program.open(&disk, NOW).unwrap();
     for number in 0..epochs {

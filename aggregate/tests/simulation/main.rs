@@ -41,6 +41,12 @@ use world::{Plan, Ran, Size, World, run};
 /// Seeds in which a careless disk must be seen.
 const SEEDS_OF_CARE: u64 = 200;
 
+/// Seeds whose runs are enumerated.
+const SEEDS_ENUMERATED: u64 = 4;
+
+/// Seeds that are run twice.
+const SEEDS_REPEATED: u64 = 20;
+
 /// What the command line asks for.
 struct Options {
     name: String,
@@ -87,6 +93,7 @@ fn main() -> ExitCode {
         println!("{name}");
     }
     let result = simulate(&program, &options)
+        .and_then(|()| repeat(&program, &options))
         .and_then(|()| enumerate(&program, &options))
         .and_then(|()| be_careless(&options));
     match result {
@@ -107,6 +114,25 @@ fn simulate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
     let seeds = options.seed.map_or(0..options.seeds, |seed| seed..seed + 1);
     let plans: Vec<Plan> = seeds.map(Plan::random).collect();
     report(name, program, &plans)
+}
+
+/// A seed is a proof only if it goes the same way again: the same calls with the same bytes.
+fn repeat<P: Program>(program: &P, options: &Options) -> Result<(), String> {
+    let name = "a_seed_makes_the_same_calls_again";
+    if !options.asks_for(name) {
+        return Ok(());
+    }
+    let seeds = options.seed.map_or(0..SEEDS_REPEATED, |seed| seed..seed + 1);
+    let plans: Vec<Plan> = seeds.map(Plan::random).collect();
+    let failure = first_failure(&plans, |plan| {
+        let (first, again) = (run(program, plan)?, run(program, plan)?);
+        if first.calls == again.calls { Ok(()) } else { Err("its calls differ".to_owned()) }
+    });
+    if let Some((position, what)) = failure {
+        return Err(format!("{name}: seed {}: {what}", plans[position].seed));
+    }
+    println!("{name}: {} seeds", plans.len());
+    Ok(())
 }
 
 /// Runs every place for a fault, or some of them.
@@ -130,9 +156,12 @@ fn enumerate<P: Program>(program: &P, options: &Options) -> Result<(), String> {
     };
     let limit = |count| if all { usize::MAX } else { count };
     let (mut crashes, mut errors) = (Vec::new(), Vec::new());
-    for size in [Size::Small, Size::Large] {
-        crashes.extend(enumeration::crashes(program, size, seed)?);
-        errors.extend(enumeration::errors(program, size, seed)?);
+    let seeds = if all && options.seed.is_none() { SEEDS_ENUMERATED } else { 1 };
+    for seed in seed..seed + seeds {
+        for size in [Size::Small, Size::Large] {
+            crashes.extend(enumeration::crashes(program, size, seed)?);
+            errors.extend(enumeration::errors(program, size, seed)?);
+        }
     }
     if options.asks_for(of_crashes) {
         println!("{} crashes", crashes.len());

@@ -17,6 +17,7 @@ use aggregate::snapshot::{SnapshotLimits, SnapshotTable};
 use ingest::decoder::{Decoder, Records};
 use ingest::event_batch::EventBatch;
 use ingest::interner::Interner;
+use ingest::keyed_hash::HashKey;
 use ingest::metering::MeteringPlan;
 use rating::catalog::Catalog;
 use schemas::epoch::{ContentHash, InputFile, InputProgress};
@@ -86,14 +87,20 @@ impl Program for Tallybook {
     type Process = TallybookProcess;
 
     fn open(&self, disk: &SimDisk, now: i64) -> Result<TallybookProcess, Stop> {
-        self.open_on(&(Arc::new(disk.clone()) as Arc<dyn Disk>), now)
+        self.open_on(&(Arc::new(disk.clone()) as Arc<dyn Disk>), disk, now)
     }
 }
 
 impl Tallybook {
-    /// Opens the data directory of any disk.
-    pub(crate) fn open_on(&self, disk: &Arc<dyn Disk>, now: i64) -> Result<TallybookProcess, Stop> {
-        let directory = DataDirectory::open(disk).map_err(|error| stop(error.into()))?;
+    /// Opens the data directory of any disk, in a process of a machine.
+    pub(crate) fn open_on(
+        &self,
+        disk: &Arc<dyn Disk>,
+        process: &SimDisk,
+        now: i64,
+    ) -> Result<TallybookProcess, Stop> {
+        let mut draw = || HashKey::fixed(process.draw());
+        let directory = DataDirectory::open_drawing(disk, &mut draw).map_err(|error| stop(error.into()))?;
         let clock = Arc::new(SetClock(now.into()));
         let in_force = (CATALOG, Arc::clone(&self.catalog));
         let catalogs = OneCatalog(&self.catalog);

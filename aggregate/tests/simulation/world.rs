@@ -500,9 +500,7 @@ impl<'a, P: Program> World<'a, P> {
     fn damage(&self, random: &mut Random) -> Option<(String, u64)> {
         let files = self.machine.files();
         let mut places: Vec<(&String, usize)> = Vec::new();
-        // A file of a table that no epoch names is only known by its log, which has no hash of it.
-        let is_known = |name: &str| !name.ends_with(".parquet") || name.ends_with("-00000.parquet");
-        for (name, bytes) in files.iter().filter(|(name, _)| is_known(name)) {
+        for (name, bytes) in &files {
             let durable = self.machine.durable_length(name).min(bytes.len());
             let end =
                 if name.ends_with(".epochs") { last_marker(&bytes[..durable]).unwrap_or(0) } else { durable };

@@ -122,6 +122,24 @@ fn rate_2_the_same_epochs_make_the_same_files() {
 }
 
 #[test]
+fn f06_what_is_joined_is_what_the_log_says() {
+    let place = tempfile::tempdir().unwrap();
+    let disk = DirectoryDisk::new(place.path());
+    let epochs = epochs(&disk, &contents());
+    snapshot::take(&disk, LEDGER, &epochs[..2], recorded_at(10)).unwrap();
+    snapshot::take(&disk, LEDGER, &epochs, recorded_at(11)).unwrap();
+    let mut table = DeltaTable::recover(&disk, "tables/rated_usage").unwrap().unwrap();
+    let file = table.files()[0].name.clone();
+    let mut bytes = aggregate::disk::read(&disk, &file).unwrap();
+    bytes[8] ^= 1;
+    std::fs::write(disk.path(&file), bytes).unwrap();
+    let error = compact(&mut table, JOIN_ALL, recorded_at(12)).unwrap_err().to_string();
+    assert!(error.contains("its hash is") && error.contains(&file), "{error}");
+    let table = DeltaTable::load(&disk, "tables/rated_usage").unwrap().unwrap();
+    assert!(table.files().iter().any(|known| known.name == file), "nothing is replaced");
+}
+
+#[test]
 fn a_file_that_is_not_what_the_log_says_is_found() {
     let place = tempfile::tempdir().unwrap();
     let disk = DirectoryDisk::new(place.path());

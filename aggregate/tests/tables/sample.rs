@@ -81,7 +81,13 @@ pub(crate) fn epochs(disk: &dyn Disk, contents: &[Content]) -> Vec<CommittedEpoc
 }
 
 fn described(kind: ContentKind, rows: u64, bytes: &Bytes) -> EpochContent {
-    EpochContent { kind, rows, bytes: bytes.len() as u64, hash: ContentHash([0; 32]), file: None }
+    EpochContent {
+        kind,
+        rows,
+        bytes: bytes.len() as u64,
+        hash: ContentHash(*blake3::hash(bytes).as_bytes()),
+        file: None,
+    }
 }
 
 /// The columns of a kind of content, ending in its epoch.

@@ -28,7 +28,7 @@ impl CallKind {
 }
 
 /// A call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) process: u64,
     /// Number among the calls of the process.
