@@ -330,7 +330,7 @@ fn read_key(disk: &Arc<dyn Disk>) -> Result<HashKey, DirectoryError> {
         || DirectoryError::Unreadable { path: path.clone(), what: "this is no key of 64 digits".to_owned() };
     let digits = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let mut key = [0; 32];
-    if digits.len() != 64 {
+    if digits.len() != 64 || digits.iter().any(u8::is_ascii_uppercase) {
         return Err(unreadable());
     }
     for (byte, digits) in key.iter_mut().zip(digits.chunks(2)) {

@@ -1,4 +1,4 @@
-//! `tallybook query`: SQL over results.
+//! `tallybook query`: SQL over a data directory.
 
 use std::io::{IsTerminal, Read, stdin, stdout};
 

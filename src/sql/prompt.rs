@@ -15,7 +15,7 @@ use crate::command_line::RowFormat;
 const HELP: &str = "A query ends with ;    DESCRIBE name;  shows columns    tables  lists what there is
 exit, or Ctrl-D, ends    COPY (SELECT ...) TO 'file.csv';  writes a file (.csv, .parquet or .json)";
 
-/// A prompt over results.
+/// A prompt over a data directory.
 pub struct Prompt<'a> {
     runtime: &'a Runtime,
     session: Session,

@@ -112,7 +112,7 @@ impl Fixture {
 }
 
 /// A sum, and a meter whose values are usage details.
-fn two_meters() -> Arc<Catalog> {
+pub(crate) fn two_meters() -> Arc<Catalog> {
     let rate = |meter: &str| json!({ "meter": meter, "model": "per_unit", "unit_price": "0.013" });
     let documents = json!({
         "legal_entities": [{ "id": "entity" }],
@@ -349,7 +349,7 @@ fn a_directory_is_examined_beside_a_writer() {
 }
 
 /// The rows of every table.
-fn rows(place: &Path) -> Vec<(String, usize)> {
+pub(crate) fn rows(place: &Path) -> Vec<(String, usize)> {
     let directory = DataDirectory::read(&directory_disk(place)).unwrap();
     let (_, views) = snapshot::views(&directory, 0).unwrap();
     let count = |bytes: bytes::Bytes| {

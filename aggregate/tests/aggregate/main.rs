@@ -8,6 +8,7 @@ mod decided;
 mod doctor;
 mod export;
 mod from_scratch;
+mod frozen;
 mod hostile;
 mod partition;
 mod quarantine;

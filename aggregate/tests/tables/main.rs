@@ -6,6 +6,5 @@ mod crashes;
 mod failing_disk;
 mod log;
 mod random_epochs;
-mod readers;
 mod rows;
 mod sample;
