@@ -65,6 +65,8 @@ pub(crate) struct DecoderState {
     dimensions: Vec<Interner>,
     times: EventTimeReader,
     time_seed: u64,
+    /// Time of events that have none.
+    received: Option<Timestamp>,
 }
 
 impl Decoder {
@@ -84,9 +86,16 @@ impl Decoder {
             dimensions: plan.dimensions().iter().map(|_| Interner::new(seed)).collect(),
             times: EventTimeReader::default(),
             time_seed: parser.attribute_seed("time"),
+            received: None,
             parser,
         };
         Self { plan, accounts, state }
+    }
+
+    /// Gives events without a time the time they were received at, from here on; `None` refuses them. It is no part
+    /// of their content: an event that is sent again later is the same.
+    pub const fn set_received(&mut self, time: Option<Timestamp>) {
+        self.state.received = time;
     }
 
     /// Decodes the bytes of a batch into its columns.
@@ -260,7 +269,7 @@ impl DecoderState {
         let is_complete = [id, source, event_type, subject]
             .into_iter()
             .all(|token| token.is_text() && token.start < token.end)
-            && !is_absent(time)
+            && (!is_absent(time) || self.received.is_some())
             && is_supported(event, bytes, specversion);
         if !is_complete {
             self.refuse_incomplete(bytes)?;
@@ -294,7 +303,10 @@ impl DecoderState {
         if !is_plain(subject_text) {
             check_attribute("subject", subject_text)?;
         }
-        let time = self.time(bytes, time)?;
+        let (time, is_sent) = match self.received.filter(|_| is_absent(time)) {
+            Some(received) => (received, false),
+            None => (self.time(bytes, time)?, true),
+        };
         let event = &self.parser.event;
         if !is_absent(sampledrate) && event.bytes(bytes, sampledrate) != b"1" {
             return Err(Fault::of(
@@ -311,6 +323,7 @@ impl DecoderState {
 
         let event = &self.parser.event;
         let instant = leaf_of_word(self.time_seed, ValueKind::Instant, time.micros().cast_unsigned());
+        let instant = if is_sent { instant } else { 0 };
         let columns = &mut batch.events;
         columns.text.push(EventText { span, id, subject: text_range(subject) });
         columns.identity.push(identity);
@@ -342,13 +355,14 @@ impl DecoderState {
         for (attribute, name, missing) in required {
             let token = event.attribute(attribute);
             let is_empty = token.is_text() && token.start == token.end && attribute != Attribute::Time;
-            if is_empty || is_absent(token) {
+            let is_given = attribute == Attribute::Time && self.received.is_some();
+            if is_empty || (is_absent(token) && !is_given) {
                 return Err(Fault::of(missing, format!("the event has no {name}")));
             }
         }
         for (attribute, name, _) in required {
             let token = event.attribute(attribute);
-            if !token.is_text() {
+            if !token.is_text() && !is_absent(token) {
                 let detail = format!("{name} is {}", self.show(bytes, token));
                 return Err(Fault::of(RejectReason::InvalidAttribute, detail));
             }

@@ -232,6 +232,13 @@ impl EventBatch {
         self.bytes.resize(records.len() + PADDING, 0);
     }
 
+    /// The same with the bytes of a request, which are not copied; it counts as the input at a position.
+    pub fn fill_from_request(&mut self, input: u32, mut records: Vec<u8>) {
+        self.origin = BatchOrigin { input, line: 1, ..BatchOrigin::default() };
+        crate::reader::pad(&mut records);
+        self.bytes = records;
+    }
+
     /// Number of events.
     #[must_use]
     pub fn len(&self) -> usize {

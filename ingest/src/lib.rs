@@ -15,6 +15,7 @@
     reason = "a fault is rare and large: boxed, it keeps results small"
 )]
 
+pub mod body;
 mod csv_rows;
 pub mod decoder;
 pub mod dedup;

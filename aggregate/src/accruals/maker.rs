@@ -63,15 +63,8 @@ impl<'a> Maker<'a> {
         for segment in self.segments.drain(..) {
             loaded ^= charges.segments.get(segment as usize).map_or(0, |segment| u64::from(segment.rate));
         }
-        while !self.aims.is_empty() {
-            self.aims.retain_mut(|aim| {
-                let day = charges.days.get(*aim as usize);
-                loaded ^= day.map_or(0, |day| day.usage.events);
-                *aim = day.map_or(NO_DAY, |day| day.next);
-                *aim != NO_DAY
-            });
-        }
         std::hint::black_box(loaded);
+        charges.touch_days(&mut self.aims);
     }
 
     /// Makes the accruals of a group that changed, and adds which revisions they are.

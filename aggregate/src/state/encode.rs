@@ -9,9 +9,12 @@ use schemas::meter::Aggregation;
 use super::bytes::ByteWriter;
 use super::catalog_names::Numbering;
 use super::charge_record::{write_day, write_total};
-use crate::charge::{Charge, Day, Fold};
+use crate::charge::{Charge, Day, Fold, NO_DAY};
 use crate::charges::aggregation;
 use crate::running_totals::RunningTotals;
+
+/// Charges whose days are loaded ahead: they fit the caches.
+const CHARGES_AHEAD: usize = 128;
 
 /// No dimension value.
 const NO_VALUE: u32 = ingest::event_batch::NO_VALUE;
@@ -22,9 +25,16 @@ impl RunningTotals {
         writer.number(self.charges.round.number.into());
         writer.count(self.charges.all.len());
         let mut encoder = ChargeEncoder::new(self);
-        for (position, charge) in (0u32..).zip(&self.charges.all) {
-            encoder.encode(position, charge, writer)?;
-            writer.pour()?;
+        let mut aims = Vec::new();
+        let mut position = 0;
+        for charges in self.charges.all.chunks(CHARGES_AHEAD) {
+            aims.extend(charges.iter().map(|charge| charge.day.next).filter(|next| *next != NO_DAY));
+            self.charges.touch_days(&mut aims);
+            for charge in charges {
+                encoder.encode(position, charge, writer)?;
+                writer.pour()?;
+                position += 1;
+            }
         }
         self.encode_distinct(writer)
     }
