@@ -2,6 +2,7 @@
 
 mod quarantine;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -37,6 +38,10 @@ pub enum Command {
     Demo(DemoArguments),
     /// Read usage, count and price it, and commit rated usage and accruals to a data directory
     Run(RunArguments),
+    /// Take events over HTTP, and answer when they are committed
+    Serve(ServeArguments),
+    /// Check the configuration of the service, or show what holds where nothing is said
+    Config(ConfigArguments),
     /// Validate a catalog and report every problem
     Check(CheckArguments),
     /// See what was refused or has no price, and decide it again once the catalog is mended
@@ -108,6 +113,44 @@ pub struct OutputArguments {
     /// Show no progress
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// Configuration; variables TALLYBOOK_* and options are over it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data directory: made if there is none, gone on with if there is
+    #[arg(long, short, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Directory of the catalog: meters, price books, contracts, legal entities
+    #[arg(long, short, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+/// What to do with a configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Say whether a configuration can be used
+    Check {
+        /// Configuration; variables TALLYBOOK_* are over it
+        #[arg(value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Show every setting with its default, to begin a file with
+    Show,
 }
 
 /// `check`.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | done; events that were refused or lack a price are in quarantine |
 //! | 1 | the program failed: what was counted does not balance, or a bug |
-//! | 2 | the command line is wrong |
+//! | 2 | the command line or the configuration is wrong |
 //! | 3 | the catalog cannot be used |
 //! | 4 | an input cannot be read |
 //! | 5 | data cannot be written, or read from its disk |
@@ -18,9 +18,11 @@ use aggregate::error::AggregateError;
 use datafusion::error::DataFusionError;
 use ingest::input::InputError;
 use schemas::printable::printable;
+use service::config::ConfigError;
+use service::http::ServeError;
 
 use crate::catalog::CatalogError;
-use crate::commands::{DamageFound, NoEpoch};
+use crate::commands::{DamageFound, NoEpoch, StoppedService};
 use crate::generate::GenerateError;
 use crate::pipeline::RunError;
 use crate::quarantine::QuarantineError;
@@ -30,6 +32,8 @@ use crate::sql;
 const FAILED: u8 = 1;
 /// The catalog cannot be used.
 const CATALOG: u8 = 3;
+/// The configuration cannot be used: it is part of the command line.
+const CONFIG: u8 = 2;
 /// An input cannot be read.
 const INPUT: u8 = 4;
 /// Data cannot be written.
@@ -44,6 +48,12 @@ const DAMAGED: u8 = 7;
 pub fn of(error: &anyhow::Error) -> u8 {
     if error.is::<CatalogError>() {
         return CATALOG;
+    }
+    if error.is::<ConfigError>() || error.is::<ServeError>() {
+        return CONFIG;
+    }
+    if error.is::<StoppedService>() {
+        return OUTPUT;
     }
     if error.is::<InputError>() {
         return INPUT;

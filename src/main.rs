@@ -11,6 +11,8 @@ fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
         Command::Demo(arguments) => commands::demo(&arguments),
         Command::Run(arguments) => commands::run(&arguments),
+        Command::Serve(arguments) => commands::serve(&arguments),
+        Command::Config(arguments) => commands::config(&arguments),
         Command::Check(arguments) => commands::check(&arguments),
         Command::Quarantine(arguments) => commands::quarantine(&arguments),
         Command::Query(arguments) => commands::query(&arguments),

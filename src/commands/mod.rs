@@ -1,6 +1,7 @@
 //! What the program does, one command per file: read the arguments, do the work, show the outcome.
 
 mod check;
+mod config;
 mod demo;
 mod doctor;
 mod export;
@@ -9,8 +10,10 @@ mod inspect;
 mod quarantine;
 mod query;
 mod run;
+mod serve;
 
 pub use check::check;
+pub use config::config;
 pub use demo::demo;
 pub use doctor::{DamageFound, doctor};
 pub use export::export;
@@ -19,6 +22,7 @@ pub use inspect::{NoEpoch, inspect};
 pub use quarantine::quarantine;
 pub use query::query;
 pub use run::run;
+pub use serve::{DEFAULT_CONFIG, StoppedService, serve};
 
 /// The partition of a data directory.
 const PARTITION: u32 = 0;

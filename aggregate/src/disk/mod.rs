@@ -91,6 +91,14 @@ pub trait Disk: Debug + Send + Sync {
     /// What the disk says.
     fn lock(&self, name: &str) -> io::Result<Box<dyn DiskLock>>;
 
+    /// Bytes that can still be written; the most there are where nobody can tell.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
     /// Where a file is, for messages and for readers of its own kind.
     fn path(&self, name: &str) -> PathBuf;
 }

@@ -1,0 +1,295 @@
+//! What the service is told at its start.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The configuration, as a file has it. Field names are wire names.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// Data directory.
+    pub data: PathBuf,
+    /// Directory of the catalog.
+    pub catalog: PathBuf,
+    /// Months for which an event is told from a repeat of it.
+    pub dedup_months: u16,
+    /// Most memory for identities of events, in MiB.
+    pub dedup_memory_mib: u32,
+    /// Threads that decode; one per core when left out.
+    pub threads: Option<u16>,
+    /// What is logged: error, warn, info, debug or trace.
+    pub log: String,
+    /// Is the log JSON, for machines?
+    pub log_json: bool,
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// May an address that others can reach be served without TLS and tokens?
+    pub insecure: bool,
+    /// Certificate and key; without them the service speaks plain HTTP.
+    pub tls: Option<TlsConfig>,
+    /// Who may do what; without any, everybody on this machine may do everything.
+    pub tokens: Vec<TokenConfig>,
+    /// What a client may ask for.
+    pub limits: Limits,
+    /// How events are committed.
+    pub commit: CommitConfig,
+}
+
+/// Files in PEM form.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate, and those that it needs.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// A token, and what its bearer may do.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenConfig {
+    /// Name, for logs.
+    pub name: String,
+    /// The secret. Better: in a file of its own.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// File that holds the secret.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// What may be done.
+    pub scopes: Vec<Scope>,
+}
+
+impl fmt::Debug for TokenConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, scopes, .. } = self;
+        formatter
+            .debug_struct("TokenConfig")
+            .field("name", name)
+            .field("scopes", scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Sending events.
+    Ingest,
+    /// Reading usage, rated usage, accruals, quarantine and figures of operation.
+    Read,
+    /// Changing the catalog, and replaying quarantine.
+    Admin,
+}
+
+impl Scope {
+    /// Wire name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// What a client may ask for.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// Bytes of a body, decompressed.
+    pub body_bytes_max: usize,
+    /// How many times larger a body may become when it is decompressed; small ones may always.
+    pub compression_ratio_max: usize,
+    /// Events of a request, those that are streamed as lines excepted.
+    pub request_events_max: usize,
+    /// Bytes of requests that wait for their commit.
+    pub waiting_bytes_max: usize,
+    /// Time for the headers of a request, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// Time without a byte of a body, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// Bytes of a body that have to arrive in a second, on average.
+    pub body_bytes_per_second_min: u64,
+    /// Bytes of the headers of a request.
+    pub header_bytes_max: usize,
+    /// Requests at once on a connection of HTTP/2.
+    pub streams_max: u32,
+}
+
+/// How events are committed.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CommitConfig {
+    /// Events of an epoch.
+    pub epoch_events_max: u64,
+    /// Time between rounds of accruals, in milliseconds.
+    pub accrual_interval_ms: u64,
+    /// Bytes that stay free on the disk: events are refused before it is full.
+    pub free_bytes_min: u64,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("data"),
+            catalog: PathBuf::from("catalog"),
+            dedup_months: 13,
+            dedup_memory_mib: 1024,
+            threads: None,
+            log: "info".to_owned(),
+            log_json: false,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8484)),
+            insecure: false,
+            tls: None,
+            tokens: Vec::new(),
+            limits: Limits::default(),
+            commit: CommitConfig::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            body_bytes_max: 10 << 20,
+            compression_ratio_max: 100,
+            request_events_max: 10_000,
+            waiting_bytes_max: 64 << 20,
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 10_000,
+            body_bytes_per_second_min: 1_024,
+            header_bytes_max: 32 << 10,
+            streams_max: 128,
+        }
+    }
+}
+
+impl Default for CommitConfig {
+    fn default() -> Self {
+        Self { epoch_events_max: 1 << 17, accrual_interval_ms: 60_000, free_bytes_min: 256 << 20 }
+    }
+}
+
+/// What variables of the environment begin with.
+const VARIABLES: &str = "TALLYBOOK_";
+
+/// Sets what a path of names with `__` between them says.
+fn set(table: &mut toml::Table, path: &str, text: &str) -> Option<()> {
+    let (name, rest) = path.split_once("__").map_or((path, None), |(name, rest)| (name, Some(rest)));
+    if let Some(rest) = rest {
+        let inner = table.entry(name).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        return set(inner.as_table_mut()?, rest, text);
+    }
+    // Numbers and truth values are what they look like; everything else is text.
+    let value = match text.parse::<i64>() {
+        Ok(number) => toml::Value::Integer(number),
+        Err(_) => text.parse().map_or_else(|_| toml::Value::String(text.to_owned()), toml::Value::Boolean),
+    };
+    table.insert(name.to_owned(), value);
+    Some(())
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be understood.
+    #[error("{0}")]
+    Unreadable(String),
+    /// A variable of the environment names no setting.
+    #[error("the variable {0} names no setting: `tallybook config show` has all of them")]
+    Variable(String),
+    /// Others could read and send everything.
+    #[error(
+        "{0} can be reached from other machines: set tls and tokens, or `insecure = true` where something else protects it"
+    )]
+    Open(SocketAddr),
+    /// A token has no secret.
+    #[error("token {0:?} has neither token nor token_file: give it one of them")]
+    NoSecret(String),
+    /// A secret can be guessed.
+    #[error(
+        "token {0:?} is shorter than 16 bytes: make a longer one, for instance with `openssl rand -hex 32`"
+    )]
+    ShortSecret(String),
+    /// A file cannot be read.
+    #[error("{path}: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
+    /// A certificate or a key cannot be used.
+    #[error("{path}: {what}")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A limit that lets nothing through.
+    #[error("limits.{0} is 0: nothing could be done")]
+    Zero(&'static str),
+}
+
+impl ServiceConfig {
+    /// Reads a configuration in TOML, with settings of the environment over it: `TALLYBOOK_LISTEN` is `listen`, and
+    /// `TALLYBOOK_LIMITS__BODY_BYTES_MAX` is `body_bytes_max` in `limits`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`] with the place.
+    pub fn read(
+        text: &str,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let unreadable = |error: toml::de::Error| ConfigError::Unreadable(error.to_string());
+        // With the place of what is wrong in the text.
+        let _: Self = toml::from_str(text).map_err(unreadable)?;
+        let mut table: toml::Table = toml::from_str(text).map_err(unreadable)?;
+        let mut variables = Vec::new();
+        for (name, value) in environment {
+            let Some(path) = name.strip_prefix(VARIABLES) else { continue };
+            if path.starts_with("TEST_") {
+                continue;
+            }
+            set(&mut table, &path.to_ascii_lowercase(), &value)
+                .ok_or_else(|| ConfigError::Variable(name.clone()))?;
+            variables.push(name);
+        }
+        table.try_into().map_err(|error: toml::de::Error| {
+            ConfigError::Unreadable(format!("{error} (in {})", variables.join(", ")))
+        })
+    }
+
+    /// Looks for what would make the service useless or open to everybody.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let is_protected = self.tls.is_some() && !self.tokens.is_empty();
+        if !self.listen.ip().is_loopback() && !is_protected && !self.insecure {
+            return Err(ConfigError::Open(self.listen));
+        }
+        let limits = &self.limits;
+        let zero = [
+            ("connections_max", limits.connections_max),
+            ("body_bytes_max", limits.body_bytes_max),
+            ("request_events_max", limits.request_events_max),
+            ("waiting_bytes_max", limits.waiting_bytes_max),
+            ("header_bytes_max", limits.header_bytes_max),
+        ];
+        zero.into_iter()
+            .find(|(_, value)| *value == 0)
+            .map_or(Ok(()), |(name, _)| Err(ConfigError::Zero(name)))
+    }
+}

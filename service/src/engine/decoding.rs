@@ -1,0 +1,63 @@
+//! Decoding submissions, several at once.
+
+use crossbeam_channel::{Receiver, Sender};
+use ingest::body::{BodyError, values_of};
+use ingest::decoder::{Decoder, Records};
+use ingest::event_batch::EventBatch;
+
+use super::submission::{Answer, EngineError, Layout, Outcome, Waiting};
+use super::verdict::Verdicts;
+
+/// Position of the input that records of requests come from.
+const REQUESTS: u32 = 0;
+
+/// A submission as columns.
+pub(super) struct Decoded {
+    pub(super) batch: EventBatch,
+    pub(super) reply: tokio::sync::oneshot::Sender<Answer>,
+    pub(super) room: tokio::sync::OwnedSemaphorePermit,
+}
+
+/// Decodes submissions until there are no more, or nobody decides them.
+pub(super) fn decode(
+    mut decoder: Decoder,
+    dimensions: usize,
+    events_max: usize,
+    waiting: &Receiver<Waiting>,
+    empty: &Receiver<EventBatch>,
+    decoded: &Sender<Decoded>,
+) {
+    while let Ok(Waiting { submission, reply, room }) = waiting.recv() {
+        let mut batch = empty.try_recv().unwrap_or_else(|_| EventBatch::new(dimensions));
+        let records = match submission.layout {
+            Layout::Lines => Ok(Records::Lines),
+            Layout::Values => values_of(&submission.body, events_max).map(Records::Values),
+        };
+        let records = match records {
+            Ok(records) => records,
+            Err(error) => {
+                let _ = reply.send(Ok(Outcome::Malformed(words(error))));
+                continue;
+            }
+        };
+        batch.fill_from_request(REQUESTS, submission.body);
+        decoder.set_received(Some(submission.received));
+        decoder.decode(&mut batch, &records);
+        if submission.is_atomic && !batch.rejects.is_empty() {
+            let _ = reply.send(Ok(Outcome::Refused(Verdicts::of_refused(&batch))));
+            continue;
+        }
+        if let Err(lost) = decoded.send(Decoded { batch, reply, room }) {
+            let _ = lost.into_inner().reply.send(Err(EngineError::Ending));
+            return;
+        }
+    }
+}
+
+const fn words(error: BodyError) -> &'static str {
+    match error {
+        BodyError::UnclosedList => "the list of events does not end: send a list that ends with ]",
+        BodyError::TooMany => "there are more events than one request may have: send them in several",
+        BodyError::Empty => "there is no event: send one, or a list of them",
+    }
+}

@@ -1,0 +1,201 @@
+//! The engine: takes submissions in, and answers each after the commit that holds it (ACK-1).
+//!
+//! ```text
+//! requests --> decode (parallel) --> decide, commit (one thread) --> answers
+//!          room in bytes          batches of all who wait
+//! ```
+//!
+//! Requests take room for their bytes before they are read, and give it back when they are answered: what waits is
+//! bounded, and who finds no room is told at once. One thread decides and commits: everybody who waits goes into the
+//! next epoch, and one sync answers them all.
+
+mod decoding;
+mod submission;
+mod verdict;
+mod writing;
+
+use std::sync::Arc;
+use std::thread;
+
+use aggregate::live::LiveWriter;
+use aggregate::partition::Partition;
+use aggregate::replay::number_accounts;
+use crossbeam_channel::{Sender, bounded};
+use ingest::decoder::Decoder;
+use ingest::event_batch::EventBatch;
+use ingest::metering::MeteringPlan;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+use decoding::{Decoded, decode};
+use submission::Waiting;
+pub use submission::{Answer, EngineError, Layout, Outcome, Submission};
+pub use verdict::{Remark, Verdict, Verdicts};
+use writing::{Command, Writing};
+pub use writing::{Progress, State};
+
+/// Name of the input that records of requests have in quarantine.
+pub const INPUT: &str = "http";
+
+/// Batches that are decoded and not decided.
+const DECODED_MAX: usize = 256;
+
+/// How the engine works.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Threads that decode; the partition was opened for as many.
+    pub decoders: usize,
+    /// Bytes of requests that may wait for their commit.
+    pub waiting_bytes_max: usize,
+    /// Events of a request.
+    pub request_events_max: usize,
+    /// Events of an epoch: those who come later wait for the next.
+    pub epoch_events_max: u64,
+    /// Time between rounds of accruals, in milliseconds.
+    pub accrual_interval_ms: u64,
+    /// Bytes that must be free on the disk for anything to be taken.
+    pub free_bytes_min: u64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            decoders: 2,
+            waiting_bytes_max: 64 << 20,
+            request_events_max: 10_000,
+            epoch_events_max: 1 << 17,
+            accrual_interval_ms: 60_000,
+            free_bytes_min: 256 << 20,
+        }
+    }
+}
+
+/// Hands submissions to the engine; clones hand them to the same one.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    waiting: Sender<Waiting>,
+    commands: Sender<Command>,
+    room: Arc<Semaphore>,
+    progress: watch::Receiver<Progress>,
+}
+
+/// Room that a request was given for its bytes.
+#[derive(Debug)]
+pub struct Room(OwnedSemaphorePermit);
+
+/// The threads of an engine, to wait for their end.
+#[derive(Debug)]
+pub struct Running {
+    writing: thread::JoinHandle<()>,
+    decoding: Vec<thread::JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts an engine over a partition that is open.
+    ///
+    /// # Errors
+    /// [`aggregate::error::AggregateError`] when the partition cannot be gone on with; that of a thread that cannot start.
+    pub fn start(
+        partition: Partition,
+        options: &EngineOptions,
+    ) -> Result<(Self, Running), Box<dyn std::error::Error + Send + Sync>> {
+        let catalog = Arc::clone(partition.catalog());
+        let key = *partition.directory().key();
+        let plan = Arc::new(MeteringPlan::new(catalog.meters()));
+        let accounts = Arc::new(number_accounts(&catalog));
+        let dimensions = plan.dimensions().len();
+        let epoch = partition.committer.standing().epoch;
+        let writer = LiveWriter::new(partition, vec![INPUT.to_owned()])?;
+        let (waiting, waiting_rx) = bounded::<Waiting>(DECODED_MAX);
+        let (decoded_tx, decoded) = bounded::<Decoded>(DECODED_MAX);
+        let (empty_tx, empty) = bounded::<EventBatch>(DECODED_MAX);
+        let (commands, commands_rx) = bounded(16);
+        let (progress_tx, progress) = watch::channel(Progress::at(epoch));
+        let mut decoding = Vec::new();
+        for number in 0..options.decoders {
+            let decoder = Decoder::new(number, Arc::clone(&plan), Arc::clone(&accounts), key);
+            let (waiting, empty, decoded) = (waiting_rx.clone(), empty.clone(), decoded_tx.clone());
+            let events_max = options.request_events_max;
+            let work = move || decode(decoder, dimensions, events_max, &waiting, &empty, &decoded);
+            decoding.push(thread::Builder::new().name("decode".to_owned()).spawn(work)?);
+        }
+        drop(decoded_tx);
+        let options_of_writing = options.clone();
+        let writing = Writing::new(writer, options_of_writing, progress_tx, empty_tx);
+        let work = move || writing.run(&decoded, &commands_rx);
+        let writing = thread::Builder::new().name("commit".to_owned()).spawn(work)?;
+        let room = Arc::new(Semaphore::new(options.waiting_bytes_max));
+        Ok((Self { waiting, commands, room, progress }, Running { writing, decoding }))
+    }
+
+    /// How far it is; changes can be waited for.
+    #[must_use]
+    pub const fn progress(&self) -> &watch::Receiver<Progress> {
+        &self.progress
+    }
+
+    /// Takes room for so many bytes.
+    ///
+    /// # Errors
+    /// [`EngineError`] when nothing can be taken now.
+    pub fn room(&self, bytes: usize) -> Result<Room, EngineError> {
+        match &self.progress.borrow().state {
+            State::Taking => {}
+            State::DiskFull => return Err(EngineError::DiskFull),
+            State::Ending => return Err(EngineError::Ending),
+            State::Stopped(why) => return Err(EngineError::Stopped(why.clone())),
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
+        room.map(Room).map_err(|_| EngineError::Overloaded)
+    }
+
+    /// Bytes that there is room for.
+    #[must_use]
+    pub fn free_room(&self) -> usize {
+        self.room.available_permits()
+    }
+
+    /// Hands events over, and waits for the commit that holds them.
+    ///
+    /// # Errors
+    /// [`EngineError`]: nothing is known of the events then.
+    pub async fn submit(&self, submission: Submission, room: Room) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting { submission, reply, room: room.0 };
+        if let Err(error) = self.waiting.try_send(waiting) {
+            return Err(if error.is_full() { EngineError::Overloaded } else { EngineError::Ending });
+        }
+        answer.await.unwrap_or_else(|_| Err(self.why_not()))
+    }
+
+    fn why_not(&self) -> EngineError {
+        match &self.progress.borrow().state {
+            State::Stopped(why) => EngineError::Stopped(why.clone()),
+            _ => EngineError::Ending,
+        }
+    }
+
+    /// Ends it: what was taken is committed first, with accruals.
+    pub fn end(&self) {
+        // An engine that has stopped has ended.
+        let _ = self.commands.send(Command::End);
+    }
+}
+
+impl Room {
+    /// Adds more room.
+    pub fn extend(&mut self, more: Self) {
+        self.0.merge(more.0);
+    }
+}
+
+impl Running {
+    /// Waits until everything is committed.
+    pub fn join(self) {
+        for thread in self.decoding.into_iter().chain([self.writing]) {
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}

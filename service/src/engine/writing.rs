@@ -1,0 +1,243 @@
+//! The thread that decides and commits.
+
+use std::time::{Duration, Instant};
+
+use aggregate::error::AggregateError;
+use aggregate::live::LiveWriter;
+use aggregate::snapshot::SnapshotLimits;
+use crossbeam_channel::{Receiver, Sender, after, select_biased};
+use ingest::event_batch::EventBatch;
+use schemas::epoch::{Epoch, EventCounts};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+
+use super::EngineOptions;
+use super::decoding::Decoded;
+use super::submission::{Answer, EngineError, Outcome};
+use super::verdict::Verdicts;
+
+/// Longest pause between looks at what is due.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What the writing thread is asked for besides counting.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Commits what was taken, and ends.
+    End,
+}
+
+/// Can events be taken?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Yes.
+    Taking,
+    /// Not until there is room on the disk.
+    DiskFull,
+    /// Not any more: it is ending.
+    Ending,
+    /// Not any more, because of an error: the process has to start again.
+    Stopped(String),
+}
+
+/// How far the engine is.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Can events be taken?
+    pub state: State,
+    /// The last epoch that is durable.
+    pub epoch: u64,
+    /// The last epoch that has accruals of everything before.
+    pub accrued: u64,
+    /// The last epoch that is in the tables.
+    pub snapshot: u64,
+    /// What became of events since the start.
+    pub counts: EventCounts,
+    /// When the last epoch was committed.
+    pub committed_at: Instant,
+}
+
+impl Progress {
+    pub(super) fn at(epoch: u64) -> Self {
+        Self {
+            state: State::Taking,
+            epoch,
+            accrued: epoch,
+            snapshot: 0,
+            counts: EventCounts::default(),
+            committed_at: Instant::now(),
+        }
+    }
+}
+
+/// Who waits for the next commit.
+struct Promise {
+    reply: oneshot::Sender<Answer>,
+    room: OwnedSemaphorePermit,
+    verdicts: Verdicts,
+}
+
+/// What decides and commits.
+pub(super) struct Writing {
+    writer: LiveWriter,
+    options: EngineOptions,
+    progress: watch::Sender<Progress>,
+    empty: Sender<EventBatch>,
+    promises: Vec<Promise>,
+    events: u64,
+    accrued_at: Instant,
+    has_unaccrued: bool,
+}
+
+impl Writing {
+    pub(super) fn new(
+        writer: LiveWriter,
+        options: EngineOptions,
+        progress: watch::Sender<Progress>,
+        empty: Sender<EventBatch>,
+    ) -> Self {
+        let has_unaccrued = !writer.partition().committer.standing().books.is_accrued;
+        Self {
+            writer,
+            options,
+            progress,
+            empty,
+            promises: Vec::new(),
+            events: 0,
+            accrued_at: Instant::now(),
+            has_unaccrued,
+        }
+    }
+
+    /// Works until it is ended or cannot go on.
+    pub(super) fn run(mut self, decoded: &Receiver<Decoded>, commands: &Receiver<Command>) {
+        let result = self.work(decoded, commands);
+        let state = match result {
+            Ok(()) => State::Ending,
+            Err(error) => {
+                tracing::error!(%error, "nothing is committed any more");
+                State::Stopped(error.to_string())
+            }
+        };
+        let error = match &state {
+            State::Stopped(why) => EngineError::Stopped(why.clone()),
+            _ => EngineError::Ending,
+        };
+        self.progress.send_modify(|progress| progress.state = state);
+        for promise in self.promises.drain(..) {
+            let _ = promise.reply.send(Err(error.clone()));
+        }
+    }
+
+    fn work(
+        &mut self,
+        decoded: &Receiver<Decoded>,
+        commands: &Receiver<Command>,
+    ) -> Result<(), AggregateError> {
+        let mut looked_at = Instant::now();
+        self.look_at_disk();
+        loop {
+            select_biased! {
+                recv(commands) -> command => match command {
+                    Ok(Command::End) | Err(_) => return self.end(decoded),
+                },
+                recv(decoded) -> first => match first {
+                    Ok(first) => self.count(first, decoded)?,
+                    Err(_) => return self.end(decoded),
+                },
+                recv(after(PAUSE)) -> _ => {}
+            }
+            if looked_at.elapsed() >= PAUSE {
+                looked_at = Instant::now();
+                self.look_at_disk();
+                self.do_what_is_due()?;
+            }
+        }
+    }
+
+    /// Decides a batch and those that wait behind it, and commits them.
+    fn count(&mut self, first: Decoded, decoded: &Receiver<Decoded>) -> Result<(), AggregateError> {
+        self.decide(first)?;
+        while self.events < self.options.epoch_events_max
+            && let Ok(next) = decoded.try_recv()
+        {
+            self.decide(next)?;
+        }
+        self.commit(false)
+    }
+
+    fn decide(&mut self, decoded: Decoded) -> Result<(), AggregateError> {
+        let Decoded { batch, reply, room } = decoded;
+        self.events += batch.received;
+        let mut verdicts = Verdicts::default();
+        let empty = self.writer.decide(batch, |decided| verdicts = Verdicts::of(decided))?;
+        // Another is made where none is left.
+        let _ = self.empty.try_send(empty);
+        self.promises.push(Promise { reply, room, verdicts });
+        Ok(())
+    }
+
+    /// Commits what was decided, and answers.
+    fn commit(&mut self, with_accruals: bool) -> Result<(), AggregateError> {
+        let epoch = self.writer.commit(Vec::new(), with_accruals)?;
+        self.events = 0;
+        let last = self.writer.partition().committer.standing().epoch;
+        if let Some(epoch) = &epoch {
+            self.note(epoch);
+        }
+        for Promise { reply, room, verdicts } in self.promises.drain(..) {
+            drop(room);
+            // Who went away meanwhile finds out by sending again.
+            let _ = reply.send(Ok(Outcome::Committed { epoch: last, verdicts }));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, epoch: &Epoch) {
+        self.has_unaccrued = !epoch.is_accrued;
+        self.progress.send_modify(|progress| {
+            progress.epoch = epoch.epoch;
+            if epoch.is_accrued {
+                progress.accrued = epoch.epoch;
+            }
+            progress.counts += epoch.counts;
+            progress.committed_at = Instant::now();
+        });
+    }
+
+    /// Refuses events before the disk is full, and takes them again when there is room.
+    fn look_at_disk(&self) {
+        let disk = self.writer.partition().directory().disk();
+        let free = disk.free_bytes().unwrap_or_else(|error| {
+            tracing::warn!(%error, "how much room the disk has cannot be told");
+            0
+        });
+        let state = if free < self.options.free_bytes_min { State::DiskFull } else { State::Taking };
+        if self.progress.borrow().state != state {
+            tracing::warn!(?state, free, "room on the disk");
+            self.progress.send_modify(|progress| progress.state = state);
+        }
+    }
+
+    /// Accruals, checkpoints and tables.
+    fn do_what_is_due(&mut self) -> Result<(), AggregateError> {
+        let interval = Duration::from_millis(self.options.accrual_interval_ms);
+        if self.has_unaccrued && self.accrued_at.elapsed() >= interval {
+            self.accrued_at = Instant::now();
+            self.commit(true)?;
+        }
+        self.maintain(SnapshotLimits::default())
+    }
+
+    fn maintain(&mut self, limits: SnapshotLimits) -> Result<(), AggregateError> {
+        self.writer.maintain(limits)
+    }
+
+    /// Commits what was taken, with accruals, and lets the tables follow.
+    fn end(&mut self, decoded: &Receiver<Decoded>) -> Result<(), AggregateError> {
+        self.progress.send_modify(|progress| progress.state = State::Ending);
+        while let Ok(next) = decoded.try_recv() {
+            self.decide(next)?;
+        }
+        self.commit(true)?;
+        self.maintain(SnapshotLimits::NOTHING)
+    }
+}

@@ -1,0 +1,192 @@
+//! Connections: accepted within limits, with timeouts that fire, and ended in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::{ConfigError, Limits, ServiceConfig, TlsConfig};
+
+/// Pause after a connection could not be accepted, as where there are no file handles left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Time that requests have to end when the service does.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Why a service cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error("{address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// A service that listens.
+#[derive(Debug)]
+pub struct Listening {
+    listener: TcpListener,
+    tls: Option<TlsAcceptorOf>,
+    limits: Limits,
+}
+
+#[derive(Clone)]
+struct TlsAcceptorOf(TlsAcceptor);
+
+impl std::fmt::Debug for TlsAcceptorOf {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("TlsAcceptor")
+    }
+}
+
+impl Listening {
+    /// Listens where a configuration says.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn on(config: &ServiceConfig) -> Result<Self, ServeError> {
+        config.check()?;
+        let tls = config.tls.as_ref().map(acceptor).transpose()?;
+        let address = config.listen;
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| ServeError::Listen { address, error })?;
+        Ok(Self { listener, tls, limits: config.limits })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+fn acceptor(config: &TlsConfig) -> Result<TlsAcceptorOf, ConfigError> {
+    let failed = |path: &std::path::Path, what: String| ConfigError::Tls { path: path.to_owned(), what };
+    let certificates = CertificateDer::pem_file_iter(&config.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| failed(&config.certificate, error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_file(&config.key);
+    let key = key.map_err(|error| failed(&config.key, error.to_string()))?;
+    let built = ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key);
+    let mut built = built.map_err(|error| failed(&config.certificate, error.to_string()))?;
+    built.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptorOf(TlsAcceptor::from(Arc::new(built))))
+}
+
+/// Serves until `ended` is, then lets the requests that are on their way end.
+pub async fn serve(listening: Listening, router: Router, ended: impl Future<Output = ()>) {
+    let Listening { listener, tls, limits } = listening;
+    let connections = Arc::new(Semaphore::new(limits.connections_max));
+    let graceful = GracefulShutdown::new();
+    let builder = Arc::new(builder(&limits));
+    tokio::pin!(ended);
+    loop {
+        let room = Arc::clone(&connections).acquire_owned();
+        let room = tokio::select! {
+            room = room => room,
+            () = &mut ended => break,
+        };
+        let Ok(room) = room else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut ended => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let connection = Connection { builder: Arc::clone(&builder), router: router.clone(), room };
+        connection.start(stream, tls.clone(), &limits, &graceful);
+    }
+    drop(listener);
+    if timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests that did not end in time were cut off");
+    }
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+        .max_buf_size(limits.header_bytes_max.max(8 << 10))
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_max)
+        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(Some(20))
+        .max_local_error_reset_streams(Some(64))
+        .keep_alive_interval(Some(Duration::from_secs(20)))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+/// A connection that was accepted.
+struct Connection {
+    builder: Arc<Builder<TokioExecutor>>,
+    router: Router,
+    room: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn start(
+        self,
+        stream: TcpStream,
+        tls: Option<TlsAcceptorOf>,
+        limits: &Limits,
+        graceful: &GracefulShutdown,
+    ) {
+        let watcher = graceful.watcher();
+        let wait = Duration::from_millis(limits.header_timeout_ms);
+        // Answers are small and waited for.
+        let _ = stream.set_nodelay(true);
+        tokio::spawn(async move {
+            let Self { builder, router, room } = self;
+            let service = TowerToHyperService::new(router);
+            let served = match tls {
+                None => {
+                    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                    watcher.watch(connection).await
+                }
+                Some(TlsAcceptorOf(acceptor)) => {
+                    let Ok(Ok(stream)) = timeout(wait, acceptor.accept(stream)).await else { return };
+                    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+                    watcher.watch(connection).await
+                }
+            };
+            if let Err(error) = served {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(room);
+        });
+    }
+}

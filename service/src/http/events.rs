@@ -1,0 +1,278 @@
+//! `POST /v1/events`: events in, verdicts out, after the commit.
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use schemas::timestamp::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::body::{Encoding, Inflate, Intake, check_ratio, read};
+use super::problem::Problem;
+use super::{Service, binary_mode};
+use crate::engine::{Layout, Outcome, Remark, Submission, Verdict, Verdicts};
+
+/// Bytes of lines that are counted at once, about.
+const LINES_BYTES: usize = 256 << 10;
+
+/// Answers of a stream that wait to be sent.
+const ANSWERS_MAX: usize = 16;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsQuery {
+    /// Is nothing to be counted where an event cannot be?
+    #[serde(default)]
+    atomic: bool,
+}
+
+/// How a request carries its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// One event in JSON.
+    Single,
+    /// A list of them.
+    Batch,
+    /// Either.
+    Json,
+    /// A line for each.
+    Lines,
+    /// Attributes as headers, data as body.
+    Binary,
+}
+
+impl Form {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+        let value = values.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if values.next().is_some() {
+            return Err(Problem::bad_request("ambiguous_content_type", "send one Content-Type"));
+        }
+        match media.as_str() {
+            _ if headers.contains_key("ce-specversion") => Ok(Self::Binary),
+            "application/cloudevents+json" => Ok(Self::Single),
+            "application/cloudevents-batch+json" => Ok(Self::Batch),
+            "application/json" => Ok(Self::Json),
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Self::Lines),
+            _ => Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_content_type",
+                "send application/cloudevents+json, application/cloudevents-batch+json, application/json, \
+                 application/x-ndjson, or the attributes as ce- headers",
+            )),
+        }
+    }
+}
+
+/// What a request came to. Field names are wire names.
+#[derive(Debug, Serialize)]
+struct Receipt<'a> {
+    /// The last epoch when it was answered: what was accepted is in this one, or before.
+    epoch: u64,
+    received: usize,
+    accepted: usize,
+    duplicate: usize,
+    conflict: usize,
+    rejected: usize,
+    verdicts: &'a [Verdict],
+    remarks: &'a [Remark],
+}
+
+impl<'a> Receipt<'a> {
+    fn new(epoch: u64, verdicts: &'a Verdicts) -> Self {
+        let count = |verdict| verdicts.count(verdict);
+        Self {
+            epoch,
+            received: verdicts.verdicts.len(),
+            accepted: count(Verdict::Accepted),
+            duplicate: count(Verdict::Duplicate),
+            conflict: count(Verdict::Conflict),
+            rejected: count(Verdict::Rejected),
+            verdicts: &verdicts.verdicts,
+            remarks: &verdicts.remarks,
+        }
+    }
+}
+
+/// Takes events in.
+pub(super) async fn post(
+    State(service): State<Service>,
+    query: Result<Query<EventsQuery>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Query(EventsQuery { atomic }) =
+        query.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
+    let form = Form::of(&headers)?;
+    let encoding = Encoding::of(&headers)?;
+    if form == Form::Lines {
+        if atomic {
+            let detail = "lines are counted as they arrive: send a list, where all or nothing shall count";
+            return Err(Problem::bad_request("atomic_stream", detail));
+        }
+        return stream(service, encoding, body);
+    }
+    let received = service.clock.now();
+    let (bytes, room) = read(body, encoding, &service.config.limits, &service.engine).await?;
+    let bytes = match form {
+        Form::Binary => binary_mode::event(&headers, &bytes)?,
+        _ => bytes,
+    };
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).copied();
+    let is_list = first == Some(b'[');
+    match (form, is_list) {
+        (Form::Single, true) => {
+            let detail = "a list of events is application/cloudevents-batch+json";
+            return Err(Problem::bad_request("not_an_event", detail));
+        }
+        (Form::Batch, false) => {
+            let detail = "application/cloudevents-batch+json is a list of events: [ ... ]";
+            return Err(Problem::bad_request("not_a_list", detail));
+        }
+        _ => {}
+    }
+    let submission = Submission { body: bytes, layout: Layout::Values, is_atomic: atomic, received };
+    match service.engine.submit(submission, room).await? {
+        Outcome::Malformed(what) => Err(Problem::bad_request("malformed_body", what)),
+        Outcome::Refused(verdicts) => {
+            let detail = "nothing was counted: events that cannot be counted are among them";
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", detail);
+            Err(problem.verdicts(verdicts))
+        }
+        Outcome::Committed { epoch, verdicts } => {
+            if !is_list {
+                check_single(&verdicts)?;
+            }
+            Ok(json(StatusCode::OK, &Receipt::new(epoch, &verdicts)))
+        }
+    }
+}
+
+/// One event that is not taken is an error; it is in quarantine all the same.
+fn check_single(verdicts: &Verdicts) -> Result<(), Problem> {
+    let [verdict] = verdicts.verdicts.as_slice() else { return Ok(()) };
+    let (status, code) = match verdict {
+        Verdict::Accepted | Verdict::Duplicate => return Ok(()),
+        Verdict::Conflict => (StatusCode::CONFLICT, "conflict"),
+        Verdict::Rejected => (StatusCode::UNPROCESSABLE_ENTITY, "rejected"),
+    };
+    let detail = verdicts.remarks.first().map_or_else(String::new, |remark| remark.message.clone());
+    Err(Problem::new(status, code, detail).verdicts(verdicts.clone()))
+}
+
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    // What is answered has only texts as keys, so writing it cannot fail.
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = (status, body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A line of the answer to lines.
+#[derive(Debug, Serialize)]
+struct LineVerdict<'a> {
+    /// Position of the event among those of the request, from 0; lines that are blank are none.
+    index: usize,
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+}
+
+/// The last line of the answer to lines: there are no more.
+#[derive(Debug, Serialize)]
+struct LineEnd {
+    epoch: u64,
+    received: usize,
+    is_complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// Counts lines as they arrive, and says what became of them as they are committed.
+fn stream(service: Service, encoding: Encoding, body: Body) -> Result<Response, Problem> {
+    let inflate = Inflate::new(encoding, service.config.limits.body_bytes_max)?;
+    let (tx, mut rx) = mpsc::channel::<Bytes>(ANSWERS_MAX);
+    tokio::spawn(async move {
+        let mut lines = Lines { service, tx, index: 0, epoch: 0 };
+        let problem = lines.count(inflate, body).await.err().map(|problem| problem.to_string());
+        let end =
+            LineEnd { epoch: lines.epoch, received: lines.index, is_complete: problem.is_none(), problem };
+        let mut line = serde_json::to_vec(&end).unwrap_or_default();
+        line.push(b'\n');
+        let _ = lines.tx.send(line.into()).await;
+    });
+    let frames = futures::stream::poll_fn(move |context| rx.poll_recv(context));
+    let frames = futures::StreamExt::map(frames, Ok::<_, Infallible>);
+    let mut response = Body::from_stream(frames).into_response();
+    let kind = HeaderValue::from_static("application/x-ndjson");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(response)
+}
+
+/// Lines of a request on their way.
+struct Lines {
+    service: Service,
+    tx: mpsc::Sender<Bytes>,
+    index: usize,
+    epoch: u64,
+}
+
+impl Lines {
+    async fn count(&mut self, mut inflate: Inflate, body: Body) -> Result<(), Problem> {
+        let service = self.service.clone();
+        let limits = &service.config.limits;
+        let mut intake = Intake::new(body, limits);
+        let mut arrived = 0;
+        let mut inflated = 0;
+        while let Some(bytes) = intake.next().await? {
+            let before = inflate.len();
+            inflate.push(&bytes)?;
+            arrived += bytes.len() as u64;
+            inflated += inflate.len() - before;
+            check_ratio(arrived, inflated, limits)?;
+            if inflate.len() >= LINES_BYTES {
+                let lines = inflate.take_lines();
+                self.submit(lines).await?;
+            }
+        }
+        inflate.end()?;
+        let rest = inflate.take();
+        self.submit(rest).await
+    }
+
+    async fn submit(&mut self, lines: Vec<u8>) -> Result<(), Problem> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let room = self.service.engine.room(lines.len())?;
+        let received: Timestamp = self.service.clock.now();
+        let submission = Submission { body: lines, layout: Layout::Lines, is_atomic: false, received };
+        let outcome = self.service.engine.submit(submission, room).await?;
+        let Outcome::Committed { epoch, verdicts } = outcome else { return Ok(()) };
+        self.epoch = epoch;
+        let mut text = Vec::new();
+        let mut remarks = verdicts.remarks.iter().peekable();
+        for (index, verdict) in verdicts.verdicts.iter().enumerate() {
+            let remark = remarks.next_if(|remark| remark.index == index);
+            let line = LineVerdict {
+                index: self.index + index,
+                verdict: *verdict,
+                reason: remark.map(|remark| remark.reason),
+                message: remark.map(|remark| remark.message.as_str()),
+            };
+            serde_json::to_writer(&mut text, &line).unwrap_or_default();
+            text.push(b'\n');
+        }
+        self.index += verdicts.verdicts.len();
+        // Who does not read answers is not read either.
+        let _ = self.tx.send(text.into()).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! Routes, and what they share.
+
+mod auth;
+mod binary_mode;
+mod body;
+mod connections;
+mod events;
+mod health;
+mod problem;
+
+use std::sync::Arc;
+
+use aggregate::clock::Clock;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::config::{ConfigError, Scope, ServiceConfig};
+use crate::engine::Engine;
+use auth::{Tokens, require};
+pub use connections::{Listening, ServeError, serve};
+pub use problem::Problem;
+
+/// What handlers share.
+#[derive(Clone, Debug)]
+pub struct Service(Arc<Shared>);
+
+/// The parts of a service.
+#[derive(Debug)]
+pub struct Shared {
+    engine: Engine,
+    config: ServiceConfig,
+    tokens: Tokens,
+    clock: Arc<dyn Clock>,
+    metrics: Option<Metrics>,
+}
+
+/// What renders metrics.
+#[derive(Clone)]
+pub struct Metrics(pub PrometheusHandle);
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Metrics")
+    }
+}
+
+impl std::ops::Deref for Service {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Service {
+    /// A service over an engine.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a token has no secret that can be used.
+    pub fn new(
+        engine: Engine,
+        config: ServiceConfig,
+        clock: Arc<dyn Clock>,
+        metrics: Option<Metrics>,
+    ) -> Result<Self, ConfigError> {
+        let tokens = Tokens::read(&config.tokens)?;
+        Ok(Self(Arc::new(Shared { engine, config, tokens, clock, metrics })))
+    }
+
+    /// All routes.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/v1/events", self.scoped(Scope::Ingest, post(events::post)))
+            .route("/metrics", self.scoped(Scope::Read, get(health::metrics)))
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+            .fallback(unknown_route)
+            .method_not_allowed_fallback(wrong_method)
+            .layer(DefaultBodyLimit::disable())
+            .with_state(self.clone())
+    }
+
+    /// A route for those who may do what a scope says.
+    fn scoped(&self, scope: Scope, route: MethodRouter<Self>) -> MethodRouter<Self> {
+        let layer = from_fn_with_state((self.tokens.clone(), scope), require);
+        route.route_layer(layer)
+    }
+}
+
+async fn unknown_route() -> Problem {
+    let detail = "there is nothing here: /v1/events takes events, /readyz says how the service is";
+    Problem::new(StatusCode::NOT_FOUND, "unknown_route", detail)
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "this path has other methods: see Allow")
+}

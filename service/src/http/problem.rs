@@ -1,0 +1,110 @@
+//! What went wrong, as `application/problem+json` (RFC 9457): what, where, and how to mend it.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::engine::{EngineError, Verdicts};
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    /// Closed code, in one word.
+    code: &'static str,
+    detail: String,
+    /// Seconds after which it is worth another try.
+    retry_after: Option<u32>,
+    verdicts: Option<Verdicts>,
+    /// A header that the answer has to have.
+    header: Option<(header::HeaderName, HeaderValue)>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(flatten)]
+    verdicts: Option<&'a Verdicts>,
+}
+
+impl Problem {
+    /// A problem of a status, with its code and what to do.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), retry_after: None, verdicts: None, header: None }
+    }
+
+    /// A request that makes no sense.
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// The same, worth another try after so many seconds.
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// The same, with what became of each event.
+    #[must_use]
+    pub fn verdicts(self, verdicts: Verdicts) -> Self {
+        Self { verdicts: Some(verdicts), ..self }
+    }
+
+    /// The same, with a header.
+    #[must_use]
+    pub fn header(self, name: header::HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some((name, value)), ..self }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        let (code, seconds) = match &error {
+            EngineError::Overloaded => ("overloaded", 1),
+            EngineError::DiskFull => ("disk_full", 30),
+            EngineError::Ending => ("ending", 5),
+            EngineError::Stopped(_) => ("stopped", 10),
+        };
+        let detail = match &error {
+            // What the disk said is for the log.
+            EngineError::Stopped(_) => "the service cannot commit and has to be started again".to_owned(),
+            error => error.to_string(),
+        };
+        let detail = format!("{detail}; sending the events again later is safe");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(seconds)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = Body {
+            kind: format!("urn:tallybook:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Problem"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            verdicts: self.verdicts.as_ref(),
+        };
+        // A problem has only texts as keys, so writing it cannot fail.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        headers.extend(self.header);
+        response
+    }
+}

@@ -1,0 +1,157 @@
+//! `tallybook serve`: the HTTP service over a data directory.
+
+use std::fs;
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use aggregate::clock::SystemClock;
+use aggregate::data_directory::directory_disk;
+use aggregate::partition::{Partition, PartitionOptions};
+use anyhow::{Context, Result, anyhow};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use service::config::{ConfigError, ServiceConfig};
+use service::engine::{Engine, EngineOptions, State};
+use service::http::{Listening, Metrics, Service, serve as serve_connections};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::catalog::compile_files;
+use crate::catalog::files::CatalogFiles;
+use crate::command_line::ServeArguments;
+use crate::opening;
+
+/// The commented configuration with what holds where nothing is said.
+pub const DEFAULT_CONFIG: &str = include_str!("../../deploy/tallybook.toml");
+
+/// Serves until it is told to end.
+///
+/// # Errors
+/// A configuration, catalog or data directory that cannot be used, and what stopped the service.
+pub fn serve(arguments: &ServeArguments) -> Result<()> {
+    let config = configured(arguments)?;
+    log(&config)?;
+    let metrics = PrometheusBuilder::new().install_recorder()?;
+    let decoders = config.threads.map_or_else(cores, usize::from);
+    let partition = open(&config, decoders)?;
+    let options = EngineOptions {
+        decoders,
+        waiting_bytes_max: config.limits.waiting_bytes_max,
+        request_events_max: config.limits.request_events_max,
+        epoch_events_max: config.commit.epoch_events_max,
+        accrual_interval_ms: config.commit.accrual_interval_ms,
+        free_bytes_min: config.commit.free_bytes_min,
+    };
+    let (engine, running) = Engine::start(partition, &options).map_err(|error| anyhow!(error))?;
+    let service =
+        Service::new(engine.clone(), config.clone(), Arc::new(SystemClock), Some(Metrics(metrics)))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listening = Listening::on(&config).await?;
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        // Scripts wait for this line.
+        writeln!(stdout(), "listening on {scheme}://{}", listening.address()?)?;
+        stdout().flush()?;
+        serve_connections(listening, service.router(), ended(&engine)).await;
+        anyhow::Ok(())
+    })?;
+    // Requests that are on their way were answered; what they sent is committed.
+    engine.end();
+    running.join();
+    match &engine.progress().borrow().state {
+        State::Stopped(why) => Err(anyhow!(StoppedService(why.clone()))),
+        _ => Ok(()),
+    }
+}
+
+/// The service could not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("the service stopped: {0}")]
+pub struct StoppedService(String);
+
+/// The configuration of a file, with what the environment and the command line say over it.
+///
+/// # Errors
+/// [`ConfigError`].
+pub(super) fn configured(arguments: &ServeArguments) -> Result<ServiceConfig> {
+    let mut config = read(arguments.config.as_deref())?;
+    if let Some(data) = &arguments.data {
+        config.data.clone_from(data);
+    }
+    if let Some(catalog) = &arguments.catalog {
+        config.catalog.clone_from(catalog);
+    }
+    config.listen = arguments.listen.unwrap_or(config.listen);
+    config.check()?;
+    Ok(config)
+}
+
+fn read(path: Option<&Path>) -> Result<ServiceConfig> {
+    let text = match path {
+        Some(path) => {
+            fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?
+        }
+        None => String::new(),
+    };
+    let variables = std::env::vars_os();
+    let variables =
+        variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let config = ServiceConfig::read(&text, variables);
+    config
+        .with_context(|| path.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string()))
+}
+
+fn log(config: &ServiceConfig) -> Result<()> {
+    let filter = EnvFilter::try_new(&config.log).context("log")?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    if config.log_json {
+        subscriber.json().init();
+    } else {
+        subscriber.with_ansi(stderr().is_terminal()).init();
+    }
+    Ok(())
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+fn open(config: &ServiceConfig, decoders: usize) -> Result<Partition> {
+    let files = CatalogFiles::read(&config.catalog)?;
+    let catalog = Arc::new(compile_files(&files)?);
+    let archive = files.archive()?;
+    let options = PartitionOptions {
+        decoders,
+        identity_bytes_max: (config.dedup_memory_mib as usize) << 20,
+        horizon_months: config.dedup_months,
+        ..PartitionOptions::default()
+    };
+    let (partition, recovered) = opening::open(&directory_disk(&config.data), &archive, &catalog, options)?;
+    opening::tell(&recovered)?;
+    Ok(partition)
+}
+
+/// Waits for a signal to end, or for an engine that cannot go on.
+async fn ended(engine: &Engine) {
+    let mut progress = engine.progress().clone();
+    let stopped = async move {
+        // An engine that is gone has stopped.
+        let _ = progress.wait_for(|progress| matches!(progress.state, State::Stopped(_))).await;
+    };
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => drop(signals.recv().await),
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM is not listened for");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = stopped => {}
+        () = terminated => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
