@@ -10,7 +10,8 @@ use ingest::dedup::{Entry, Month};
 use rating::Overflow;
 use rating::catalog::Catalog;
 use schemas::epoch::{
-    ContentHash, EPOCH_FORMAT, Epoch, EpochCause, EpochContent, EventCounts, InputProgress, SettledRecord,
+    ContentHash, EPOCH_FORMAT, Epoch, EpochCause, EpochContent, EpochTexts, EventCounts, InputProgress,
+    SettledRecord,
 };
 use schemas::timestamp::Timestamp;
 
@@ -55,6 +56,8 @@ impl EpochDraft {
     pub fn is_empty(&self) -> bool {
         self.tally.counts == EventCounts::default()
             && self.contents.is_empty()
+            // A number stands for a text from its first epoch on: none may be passed over.
+            && self.tally.new_texts == EpochTexts::default()
             && self.settled.is_empty()
             && self.positions.iter().all(|progress| progress.file.is_none())
     }

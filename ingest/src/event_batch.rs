@@ -224,6 +224,13 @@ impl EventBatch {
         self.new_texts.clear();
     }
 
+    /// Drops the records, and keeps the texts that are new to the decoder: it goes on as if they were known.
+    pub fn drop_records(&mut self) {
+        let texts = std::mem::take(&mut self.new_texts);
+        self.clear();
+        self.new_texts = texts;
+    }
+
     /// Takes records in that come from no input.
     pub fn fill(&mut self, records: &[u8]) {
         self.origin = BatchOrigin { input: NO_INPUT, ..BatchOrigin::default() };

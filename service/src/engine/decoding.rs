@@ -4,6 +4,7 @@ use crossbeam_channel::{Receiver, Sender};
 use ingest::body::{BodyError, values_of};
 use ingest::decoder::{Decoder, Records};
 use ingest::event_batch::EventBatch;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::submission::{Answer, EngineError, Layout, Outcome, Waiting};
 use super::verdict::Verdicts;
@@ -14,8 +15,14 @@ const REQUESTS: u32 = 0;
 /// A submission as columns.
 pub(super) struct Decoded {
     pub(super) batch: EventBatch,
-    pub(super) reply: tokio::sync::oneshot::Sender<Answer>,
-    pub(super) room: tokio::sync::OwnedSemaphorePermit,
+    /// Who waits for its commit; nobody where it only has texts that are new to the decoder.
+    pub(super) client: Option<Client>,
+}
+
+/// Who waits for a commit, with the room that the request takes.
+pub(super) struct Client {
+    pub(super) reply: oneshot::Sender<Answer>,
+    pub(super) room: OwnedSemaphorePermit,
 }
 
 /// Decodes submissions until there are no more, or nobody decides them.
@@ -45,10 +52,17 @@ pub(super) fn decode(
         decoder.decode(&mut batch, &records);
         if submission.is_atomic && !batch.rejects.is_empty() {
             let _ = reply.send(Ok(Outcome::Refused(Verdicts::of_refused(&batch))));
+            // IMPORTANT: the decoder counts texts that it met as known from here on.
+            batch.drop_records();
+            if decoded.send(Decoded { batch, client: None }).is_err() {
+                return;
+            }
             continue;
         }
-        if let Err(lost) = decoded.send(Decoded { batch, reply, room }) {
-            let _ = lost.into_inner().reply.send(Err(EngineError::Ending));
+        if let Err(lost) = decoded.send(Decoded { batch, client: Some(Client { reply, room }) }) {
+            if let Some(client) = lost.into_inner().client {
+                let _ = client.reply.send(Err(EngineError::Ending));
+            }
             return;
         }
     }

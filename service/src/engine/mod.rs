@@ -82,12 +82,9 @@ pub struct Engine {
 #[derive(Debug)]
 pub struct Room(OwnedSemaphorePermit);
 
-/// The threads of an engine, to wait for their end.
+/// The thread that commits, to wait for its end. Those that decode end with the last [`Engine`].
 #[derive(Debug)]
-pub struct Running {
-    writing: thread::JoinHandle<()>,
-    decoding: Vec<thread::JoinHandle<()>>,
-}
+pub struct Running(thread::JoinHandle<()>);
 
 impl Engine {
     /// Starts an engine over a partition that is open.
@@ -110,13 +107,12 @@ impl Engine {
         let (empty_tx, empty) = bounded::<EventBatch>(DECODED_MAX);
         let (commands, commands_rx) = bounded(16);
         let (progress_tx, progress) = watch::channel(Progress::at(epoch));
-        let mut decoding = Vec::new();
         for number in 0..options.decoders {
             let decoder = Decoder::new(number, Arc::clone(&plan), Arc::clone(&accounts), key);
             let (waiting, empty, decoded) = (waiting_rx.clone(), empty.clone(), decoded_tx.clone());
             let events_max = options.request_events_max;
             let work = move || decode(decoder, dimensions, events_max, &waiting, &empty, &decoded);
-            decoding.push(thread::Builder::new().name("decode".to_owned()).spawn(work)?);
+            thread::Builder::new().name("decode".to_owned()).spawn(work)?;
         }
         drop(decoded_tx);
         let options_of_writing = options.clone();
@@ -124,7 +120,7 @@ impl Engine {
         let work = move || writing.run(&decoded, &commands_rx);
         let writing = thread::Builder::new().name("commit".to_owned()).spawn(work)?;
         let room = Arc::new(Semaphore::new(options.waiting_bytes_max));
-        Ok((Self { waiting, commands, room, progress }, Running { writing, decoding }))
+        Ok((Self { waiting, commands, room, progress }, Running(writing)))
     }
 
     /// How far it is; changes can be waited for.
@@ -192,10 +188,8 @@ impl Room {
 impl Running {
     /// Waits until everything is committed.
     pub fn join(self) {
-        for thread in self.decoding.into_iter().chain([self.writing]) {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
+        if let Err(panic) = self.0.join() {
+            std::panic::resume_unwind(panic);
         }
     }
 }

@@ -8,11 +8,11 @@ use aggregate::snapshot::SnapshotLimits;
 use crossbeam_channel::{Receiver, Sender, after, select_biased};
 use ingest::event_batch::EventBatch;
 use schemas::epoch::{Epoch, EventCounts};
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::watch;
 
 use super::EngineOptions;
-use super::decoding::Decoded;
-use super::submission::{Answer, EngineError, Outcome};
+use super::decoding::{Client, Decoded};
+use super::submission::{EngineError, Outcome};
 use super::verdict::Verdicts;
 
 /// Longest pause between looks at what is due.
@@ -70,8 +70,7 @@ impl Progress {
 
 /// Who waits for the next commit.
 struct Promise {
-    reply: oneshot::Sender<Answer>,
-    room: OwnedSemaphorePermit,
+    client: Client,
     verdicts: Verdicts,
 }
 
@@ -123,7 +122,7 @@ impl Writing {
         };
         self.progress.send_modify(|progress| progress.state = state);
         for promise in self.promises.drain(..) {
-            let _ = promise.reply.send(Err(error.clone()));
+            let _ = promise.client.reply.send(Err(error.clone()));
         }
     }
 
@@ -161,17 +160,17 @@ impl Writing {
         {
             self.decide(next)?;
         }
-        self.commit(false)
+        if self.promises.is_empty() { Ok(()) } else { self.commit(false) }
     }
 
     fn decide(&mut self, decoded: Decoded) -> Result<(), AggregateError> {
-        let Decoded { batch, reply, room } = decoded;
+        let Decoded { batch, client } = decoded;
         self.events += batch.received;
         let mut verdicts = Verdicts::default();
         let empty = self.writer.decide(batch, |decided| verdicts = Verdicts::of(decided))?;
         // Another is made where none is left.
         let _ = self.empty.try_send(empty);
-        self.promises.push(Promise { reply, room, verdicts });
+        self.promises.extend(client.map(|client| Promise { client, verdicts }));
         Ok(())
     }
 
@@ -183,7 +182,7 @@ impl Writing {
         if let Some(epoch) = &epoch {
             self.note(epoch);
         }
-        for Promise { reply, room, verdicts } in self.promises.drain(..) {
+        for Promise { client: Client { reply, room }, verdicts } in self.promises.drain(..) {
             drop(room);
             // Who went away meanwhile finds out by sending again.
             let _ = reply.send(Ok(Outcome::Committed { epoch: last, verdicts }));

@@ -6,22 +6,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::first_bytes::Begun;
 use crate::config::{ConfigError, Limits, ServiceConfig, TlsConfig};
 
 /// Pause after a connection could not be accepted, as where there are no file handles left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Fewest bytes of headers that HTTP/1 can be limited to.
+const HEADER_BYTES_MIN: usize = 8 << 10;
+
+/// Requests of HTTP/2 that were taken back and wait to be forgotten: more of them are an attack.
+const PENDING_RESETS_MAX: Option<usize> = Some(20);
+
+/// Requests of HTTP/2 that we took back because they broke its rules.
+const LOCAL_RESETS_MAX: Option<usize> = Some(64);
+
+/// Silence on a connection of HTTP/2 after which it is asked for, and after which it is closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
 /// Time that requests have to end when the service does.
 const GRACE: Duration = Duration::from_secs(30);
@@ -100,7 +114,7 @@ pub async fn serve(listening: Listening, router: Router, ended: impl Future<Outp
     let Listening { listener, tls, limits } = listening;
     let connections = Arc::new(Semaphore::new(limits.connections_max));
     let graceful = GracefulShutdown::new();
-    let builder = Arc::new(builder(&limits));
+    let protocols = Arc::new(Protocols::new(&limits));
     tokio::pin!(ended);
     loop {
         let room = Arc::clone(&connections).acquire_owned();
@@ -121,8 +135,8 @@ pub async fn serve(listening: Listening, router: Router, ended: impl Future<Outp
                 continue;
             }
         };
-        let connection = Connection { builder: Arc::clone(&builder), router: router.clone(), room };
-        connection.start(stream, tls.clone(), &limits, &graceful);
+        let connection = Connection { protocols: Arc::clone(&protocols), router: router.clone(), room };
+        connection.start(stream, tls.clone(), &graceful);
     }
     drop(listener);
     if timeout(GRACE, graceful.shutdown()).await.is_err() {
@@ -130,61 +144,76 @@ pub async fn serve(listening: Listening, router: Router, ended: impl Future<Outp
     }
 }
 
-fn builder(limits: &Limits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
-        .max_buf_size(limits.header_bytes_max.max(8 << 10))
-        .pipeline_flush(true);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams_max)
-        .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(Some(20))
-        .max_local_error_reset_streams(Some(64))
-        .keep_alive_interval(Some(Duration::from_secs(20)))
-        .keep_alive_timeout(Duration::from_secs(20));
-    builder
+/// How connections are spoken to.
+struct Protocols {
+    http_1: http1::Builder,
+    http_2: http2::Builder<TokioExecutor>,
+    header_timeout: Duration,
+}
+
+impl Protocols {
+    fn new(limits: &Limits) -> Self {
+        let header_timeout = Duration::from_millis(limits.header_timeout_ms);
+        let mut http_1 = http1::Builder::new();
+        http_1
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .max_buf_size(limits.header_bytes_max.max(HEADER_BYTES_MIN))
+            .pipeline_flush(true);
+        let mut http_2 = http2::Builder::new(TokioExecutor::new());
+        http_2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams_max)
+            .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+            .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+            .max_local_error_reset_streams(LOCAL_RESETS_MAX)
+            .keep_alive_interval(Some(KEEP_ALIVE))
+            .keep_alive_timeout(KEEP_ALIVE);
+        Self { http_1, http_2, header_timeout }
+    }
+
+    /// Serves a connection to its end.
+    async fn serve<T>(&self, stream: T, router: Router, watcher: Watcher)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Ok(Ok((stream, is_http_2))) = timeout(self.header_timeout, Begun::read(stream)).await else {
+            return;
+        };
+        let (stream, service) = (TokioIo::new(stream), TowerToHyperService::new(router));
+        let served = if is_http_2 {
+            watcher.watch(self.http_2.serve_connection(stream, service)).await
+        } else {
+            watcher.watch(self.http_1.serve_connection(stream, service)).await
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
 }
 
 /// A connection that was accepted.
 struct Connection {
-    builder: Arc<Builder<TokioExecutor>>,
+    protocols: Arc<Protocols>,
     router: Router,
     room: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn start(
-        self,
-        stream: TcpStream,
-        tls: Option<TlsAcceptorOf>,
-        limits: &Limits,
-        graceful: &GracefulShutdown,
-    ) {
+    fn start(self, stream: TcpStream, tls: Option<TlsAcceptorOf>, graceful: &GracefulShutdown) {
         let watcher = graceful.watcher();
-        let wait = Duration::from_millis(limits.header_timeout_ms);
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
         tokio::spawn(async move {
-            let Self { builder, router, room } = self;
-            let service = TowerToHyperService::new(router);
-            let served = match tls {
-                None => {
-                    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-                    watcher.watch(connection).await
-                }
+            let Self { protocols, router, room } = self;
+            match tls {
+                None => protocols.serve(stream, router, watcher).await,
                 Some(TlsAcceptorOf(acceptor)) => {
-                    let Ok(Ok(stream)) = timeout(wait, acceptor.accept(stream)).await else { return };
-                    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-                    watcher.watch(connection).await
+                    let accepted = timeout(protocols.header_timeout, acceptor.accept(stream)).await;
+                    if let Ok(Ok(stream)) = accepted {
+                        protocols.serve(stream, router, watcher).await;
+                    }
                 }
-            };
-            if let Err(error) = served {
-                tracing::debug!(%error, "a connection ended early");
             }
             drop(room);
         });

@@ -5,6 +5,7 @@ mod binary_mode;
 mod body;
 mod connections;
 mod events;
+mod first_bytes;
 mod health;
 mod problem;
 
