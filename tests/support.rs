@@ -108,9 +108,15 @@ pub(crate) fn check_counts(report: &Value, expected: &Value) {
     }
 }
 
-/// The program under test.
+/// The program under test, without the variables of the test itself.
 pub(crate) fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_tallybook"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tallybook"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TALLYBOOK_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 pub(crate) fn called(output: &Output) -> Called {
