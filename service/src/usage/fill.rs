@@ -47,7 +47,7 @@ impl UsageIndex {
             let values: Vec<u32> = values
                 .map(|(dimension, value)| value.map_or(NO_VALUE, |text| sets.value(dimension, text)))
                 .collect();
-            sets.set(&values)
+            sets.set(values.into_iter())
         };
         let is_latest = self.is(usage.meter, Aggregation::Latest);
         let event = is_latest.then(|| EventName { id: usage.id.into(), source: usage.source.into() });

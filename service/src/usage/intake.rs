@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::fill::KeptEpochs;
 use super::recent::RecentEvent;
 use super::rows::EventName;
+use super::sets::Sets;
 use super::{Usage, UsageIndex, write};
 
 /// Events of a batch that are kept as they were sent.
@@ -89,21 +90,29 @@ impl Intake {
     pub(crate) fn note(&mut self, decided: &DecidedBatch) {
         self.learn(&decided.new_texts);
         let index = Arc::clone(&self.index.borrow());
+        let mut sets = write(&index.sets);
         let batch = &decided.batch;
         for (event, usage) in decided.rated.event.iter().zip(&decided.rated.usage) {
-            self.note_usage(&index, batch, *event as usize, *usage as usize);
+            self.note_usage(&index, &mut sets, batch, (*event as usize, *usage as usize));
         }
         for unrated in &decided.unrated {
             let event = unrated.event as usize;
             let is_meter = |usage: &usize| batch.usages.meter.get(*usage).copied() == unrated.meter;
             if let Some(usage) = batch.usages_of(event).find(is_meter) {
-                self.note_usage(&index, batch, event, usage);
+                self.note_usage(&index, &mut sets, batch, (event, usage));
             }
         }
+        drop(sets);
         self.note_recent(decided);
     }
 
-    fn note_usage(&mut self, index: &UsageIndex, batch: &EventBatch, event: usize, usage: usize) {
+    fn note_usage(
+        &mut self,
+        index: &UsageIndex,
+        sets: &mut Sets,
+        batch: &EventBatch,
+        (event, usage): (usize, usize),
+    ) {
         let usages = &batch.usages;
         let (Some(text), Some(time)) = (batch.events.text.get(event), batch.events.time.get(event)) else {
             return;
@@ -115,8 +124,7 @@ impl Intake {
             let number = numbers.get(usage).copied().unwrap_or(NO_VALUE);
             known.get(number as usize).copied().unwrap_or(NO_VALUE)
         };
-        let values: Vec<u32> = usages.dimensions.iter().zip(&self.values).map(value).collect();
-        let set = write(&index.sets).set(&values);
+        let set = sets.set(usages.dimensions.iter().zip(&self.values).map(value));
         let start = self.accounts.len();
         self.accounts.push_str(batch.text(text.subject));
         let event = index.is(*meter, Aggregation::Latest).then(|| {

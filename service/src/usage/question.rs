@@ -230,11 +230,13 @@ impl<'a> Tallies<'a> {
         if of.is_some() {
             self.group_of_set.clear();
         }
+        // Then all sets are of one group.
+        let is_whole = self.question.group_by.is_empty() && self.question.filters.is_empty();
         let mut last_set = None;
         let mut last_place = None;
         view.rows(times, |row| {
             let group = match last_set {
-                Some((set, group)) if set == row.set => group,
+                Some((set, group)) if is_whole || set == row.set => group,
                 _ => self.group_of(row.set, of.as_ref()),
             };
             last_set = Some((row.set, group));

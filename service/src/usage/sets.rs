@@ -10,12 +10,14 @@ pub(super) struct Sets {
     values: Vec<Interner>,
     /// As the numbers of their values, four bytes each.
     sets: Interner,
+    /// A set that is looked for.
+    wanted: Vec<u8>,
 }
 
 impl Sets {
     pub(super) fn new(dimensions: usize) -> Self {
         let values = std::iter::repeat_with(|| Interner::new(seed())).take(dimensions).collect();
-        Self { values, sets: Interner::new(seed()) }
+        Self { values, sets: Interner::new(seed()), wanted: Vec::new() }
     }
 
     /// The number of a text of a dimension.
@@ -24,9 +26,10 @@ impl Sets {
     }
 
     /// The number of the set with these values.
-    pub(super) fn set(&mut self, values: &[u32]) -> u32 {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.sets.intern(&bytes).number()
+    pub(super) fn set(&mut self, values: impl Iterator<Item = u32>) -> u32 {
+        self.wanted.clear();
+        self.wanted.extend(values.flat_map(u32::to_le_bytes));
+        self.sets.intern(&self.wanted).number()
     }
 
     /// The value of a dimension in a set; `None` where it has none.
