@@ -160,7 +160,8 @@ impl Replayer {
     }
 }
 
-fn kept(record: &QuarantineRecord) -> QuarantinedRecord<'_> {
+/// A record as it is read again.
+pub(crate) fn kept(record: &QuarantineRecord) -> QuarantinedRecord<'_> {
     let row = record.csv_mapping.as_deref().zip(record.csv_header.as_deref());
     QuarantinedRecord {
         bytes: &record.bytes,

@@ -18,6 +18,8 @@ pub struct ServiceConfig {
     pub dedup_months: u16,
     /// Most memory for identities of events, in MiB.
     pub dedup_memory_mib: u32,
+    /// Days of usage that `GET /v1/usage` can be asked for; they are in memory.
+    pub usage_days: u16,
     /// Threads that decode; one per core when left out.
     pub threads: Option<u16>,
     /// What is logged: error, warn, info, debug or trace.
@@ -144,6 +146,7 @@ impl Default for ServiceConfig {
             catalog: PathBuf::from("catalog"),
             dedup_months: 13,
             dedup_memory_mib: 1024,
+            usage_days: 62,
             threads: None,
             log: "info".to_owned(),
             log_json: false,

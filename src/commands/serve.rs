@@ -43,6 +43,7 @@ pub fn serve(arguments: &ServeArguments) -> Result<()> {
         epoch_events_max: config.commit.epoch_events_max,
         accrual_interval_ms: config.commit.accrual_interval_ms,
         free_bytes_min: config.commit.free_bytes_min,
+        usage_days: config.usage_days,
     };
     let (engine, running) = Engine::start(partition, &options).map_err(|error| anyhow!(error))?;
     let service =

@@ -8,6 +8,7 @@
 mod cloud_event;
 mod pieces;
 mod records;
+mod usages;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 pub use cloud_event::CloudEvent;
 use pieces::Pieces;
+pub use usages::{CommittedUsage, CommittedUsages, committed_usages};
 
 use crate::data_directory::DataDirectory;
 use crate::error::AggregateError;

@@ -60,7 +60,7 @@ fn contract<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T, Arrow
 }
 
 /// A UUID of a column as text; `None` where there is none.
-fn uuid(batch: &RecordBatch, name: &str, row: usize) -> Option<String> {
+pub(super) fn uuid(batch: &RecordBatch, name: &str, row: usize) -> Option<String> {
     let column = batch.column_by_name(name)?;
     if column.is_null(row) {
         return None;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use aggregate::books::Books;
 use aggregate::clock::{Clock, SystemClock};
 use aggregate::data_directory::{DataDirectory, directory_disk};
+use aggregate::export::{CommittedUsage, committed_usages};
 use aggregate::partition::{Catalogs, Partition, PartitionOptions};
 use aggregate::quarantine_rows::quarantine_records;
 use aggregate::replay::{Fate, OpenRecord, Replayer, StillOpen};
@@ -16,6 +17,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use rating::catalog::Catalog;
 use schemas::epoch::{ContentHash, EpochCause, EventCounts, SettledOutcome};
+use schemas::meter::Aggregation;
 use schemas::quarantine::{QuarantineClass, QuarantineRecord, UnratedReason};
 use serde_json::{Value, json};
 
@@ -162,6 +164,23 @@ fn control_totals(partition: &Partition) -> ControlTotals {
     sums
 }
 
+/// All usages of counted events, in no order. Distinct values are hashes with the key of a directory.
+fn usages(partition: &Partition) -> Vec<String> {
+    let mut usages = Vec::new();
+    let meters = partition.catalog().meters();
+    let found = committed_usages(partition.directory(), 0, partition.catalog(), |usage| {
+        assert!(usage.measure.is_some(), "{usage:?}");
+        let is_hash = meters[usize::from(usage.meter)].aggregation == Aggregation::Unique;
+        let measure = usage.measure.filter(|_| !is_hash);
+        usages.push(format!("{:?}", CommittedUsage { measure, ..*usage }));
+    });
+    let found = found.unwrap();
+    assert_eq!((found.usages, found.unknown), (usages.len() as u64, 0));
+    assert_eq!(found.epoch, partition.committer.standing().epoch);
+    usages.sort_unstable();
+    usages
+}
+
 /// What does not depend on when events were decided. The reasons of what is still unrated do: an open record keeps
 /// the one it was written with.
 fn outcome(partition: &Partition) -> (ControlTotals, Books) {
@@ -258,6 +277,7 @@ proptest! {
         }
         let partition = replayer.into_partition();
         let left = open_records(&partition);
+        prop_assert_eq!(usages(&partition), usages(expected.writer.partition()));
         prop_assert_eq!(partition.committer.standing().books.settled, settled as u64);
         let unpriced: BTreeSet<&str> = left
             .iter()

@@ -1,6 +1,8 @@
 //! Decoding submissions, several at once.
 
-use crossbeam_channel::{Receiver, Sender};
+use std::convert::Infallible;
+
+use crossbeam_channel::{Receiver, Sender, select};
 use ingest::body::{BodyError, values_of};
 use ingest::decoder::{Decoder, Records};
 use ingest::event_batch::EventBatch;
@@ -25,16 +27,23 @@ pub(super) struct Client {
     pub(super) room: OwnedSemaphorePermit,
 }
 
-/// Decodes submissions until there are no more, or nobody decides them.
+/// Decodes submissions until there are no more, or nobody decides them: `ended` is closed then.
 pub(super) fn decode(
     mut decoder: Decoder,
     dimensions: usize,
     events_max: usize,
     waiting: &Receiver<Waiting>,
+    ended: &Receiver<Infallible>,
     empty: &Receiver<EventBatch>,
     decoded: &Sender<Decoded>,
 ) {
-    while let Ok(Waiting { submission, reply, room }) = waiting.recv() {
+    loop {
+        // Whoever holds an engine could still send.
+        let next = select! {
+            recv(waiting) -> next => next.ok(),
+            recv(ended) -> _ => None,
+        };
+        let Some(Waiting { submission, reply, room }) = next else { return };
         let mut batch = empty.try_recv().unwrap_or_else(|_| EventBatch::new(dimensions));
         let records = match submission.layout {
             Layout::Lines => Ok(Records::Lines),

@@ -26,6 +26,7 @@ use ingest::event_batch::EventBatch;
 use ingest::metering::MeteringPlan;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use crate::usage::{Intake, UsageIndex};
 use decoding::{Decoded, decode};
 use submission::Waiting;
 pub use submission::{Answer, EngineError, Layout, Outcome, Submission};
@@ -54,6 +55,8 @@ pub struct EngineOptions {
     pub accrual_interval_ms: u64,
     /// Bytes that must be free on the disk for anything to be taken.
     pub free_bytes_min: u64,
+    /// Days of usage that are kept in memory.
+    pub usage_days: u16,
 }
 
 impl Default for EngineOptions {
@@ -65,6 +68,7 @@ impl Default for EngineOptions {
             epoch_events_max: 1 << 17,
             accrual_interval_ms: 60_000,
             free_bytes_min: 256 << 20,
+            usage_days: 62,
         }
     }
 }
@@ -76,6 +80,7 @@ pub struct Engine {
     commands: Sender<Command>,
     room: Arc<Semaphore>,
     progress: watch::Receiver<Progress>,
+    usage: watch::Receiver<Arc<UsageIndex>>,
 }
 
 /// Room that a request was given for its bytes.
@@ -101,32 +106,45 @@ impl Engine {
         let accounts = Arc::new(number_accounts(&catalog));
         let dimensions = plan.dimensions().len();
         let epoch = partition.committer.standing().epoch;
+        let intake = Intake::start(&partition, options.usage_days)?;
+        let usage = intake.index();
         let writer = LiveWriter::new(partition, vec![INPUT.to_owned()])?;
         let (waiting, waiting_rx) = bounded::<Waiting>(DECODED_MAX);
         let (decoded_tx, decoded) = bounded::<Decoded>(DECODED_MAX);
         let (empty_tx, empty) = bounded::<EventBatch>(DECODED_MAX);
         let (commands, commands_rx) = bounded(16);
+        let (writes, ended) = bounded::<std::convert::Infallible>(0);
         let (progress_tx, progress) = watch::channel(Progress::at(epoch));
         for number in 0..options.decoders {
             let decoder = Decoder::new(number, Arc::clone(&plan), Arc::clone(&accounts), key);
             let (waiting, empty, decoded) = (waiting_rx.clone(), empty.clone(), decoded_tx.clone());
+            let ended = ended.clone();
             let events_max = options.request_events_max;
-            let work = move || decode(decoder, dimensions, events_max, &waiting, &empty, &decoded);
+            let work = move || decode(decoder, dimensions, events_max, &waiting, &ended, &empty, &decoded);
             thread::Builder::new().name("decode".to_owned()).spawn(work)?;
         }
         drop(decoded_tx);
         let options_of_writing = options.clone();
-        let writing = Writing::new(writer, options_of_writing, progress_tx, empty_tx);
-        let work = move || writing.run(&decoded, &commands_rx);
+        let writing = Writing::new(writer, intake, options_of_writing, progress_tx, empty_tx);
+        let work = move || {
+            writing.run(&decoded, &commands_rx);
+            drop(writes);
+        };
         let writing = thread::Builder::new().name("commit".to_owned()).spawn(work)?;
         let room = Arc::new(Semaphore::new(options.waiting_bytes_max));
-        Ok((Self { waiting, commands, room, progress }, Running(writing)))
+        Ok((Self { waiting, commands, room, progress, usage }, Running(writing)))
     }
 
     /// How far it is; changes can be waited for.
     #[must_use]
     pub const fn progress(&self) -> &watch::Receiver<Progress> {
         &self.progress
+    }
+
+    /// What was used, up to the last commit.
+    #[must_use]
+    pub fn usage(&self) -> Arc<UsageIndex> {
+        Arc::clone(&self.usage.borrow())
     }
 
     /// Takes room for so many bytes.

@@ -14,6 +14,7 @@ use super::EngineOptions;
 use super::decoding::{Client, Decoded};
 use super::submission::{EngineError, Outcome};
 use super::verdict::Verdicts;
+use crate::usage::Intake;
 
 /// Longest pause between looks at what is due.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -77,6 +78,7 @@ struct Promise {
 /// What decides and commits.
 pub(super) struct Writing {
     writer: LiveWriter,
+    usage: Intake,
     options: EngineOptions,
     progress: watch::Sender<Progress>,
     empty: Sender<EventBatch>,
@@ -89,6 +91,7 @@ pub(super) struct Writing {
 impl Writing {
     pub(super) fn new(
         writer: LiveWriter,
+        usage: Intake,
         options: EngineOptions,
         progress: watch::Sender<Progress>,
         empty: Sender<EventBatch>,
@@ -96,6 +99,7 @@ impl Writing {
         let has_unaccrued = !writer.partition().committer.standing().books.is_accrued;
         Self {
             writer,
+            usage,
             options,
             progress,
             empty,
@@ -167,7 +171,10 @@ impl Writing {
         let Decoded { batch, client } = decoded;
         self.events += batch.received;
         let mut verdicts = Verdicts::default();
-        let empty = self.writer.decide(batch, |decided| verdicts = Verdicts::of(decided))?;
+        let empty = self.writer.decide(batch, |decided| {
+            verdicts = Verdicts::of(decided);
+            self.usage.note(decided);
+        })?;
         // Another is made where none is left.
         let _ = self.empty.try_send(empty);
         self.promises.extend(client.map(|client| Promise { client, verdicts }));
@@ -179,6 +186,8 @@ impl Writing {
         let epoch = self.writer.commit(Vec::new(), with_accruals)?;
         self.events = 0;
         let last = self.writer.partition().committer.standing().epoch;
+        // IMPORTANT: after the commit and before the answers (USAGE-1).
+        self.usage.add(self.writer.partition().committer.clock().now());
         if let Some(epoch) = &epoch {
             self.note(epoch);
         }
@@ -192,6 +201,7 @@ impl Writing {
 
     fn note(&mut self, epoch: &Epoch) {
         self.has_unaccrued = !epoch.is_accrued;
+        self.usage.note_epoch(epoch);
         self.progress.send_modify(|progress| {
             progress.epoch = epoch.epoch;
             if epoch.is_accrued {
@@ -223,6 +233,7 @@ impl Writing {
             self.accrued_at = Instant::now();
             self.commit(true)?;
         }
+        self.usage.forget(self.writer.partition())?;
         self.maintain(SnapshotLimits::default())
     }
 

@@ -7,22 +7,26 @@ mod connections;
 mod events;
 mod first_bytes;
 mod health;
+pub mod openmeter;
 mod problem;
+mod query_string;
+mod usage;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aggregate::clock::Clock;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::config::{ConfigError, Scope, ServiceConfig};
 use crate::engine::Engine;
 use auth::{Tokens, require};
 pub use connections::{Listening, ServeError, serve};
+use openmeter::MeterRegistry;
 pub use problem::Problem;
 
 /// What handlers share.
@@ -37,6 +41,7 @@ pub struct Shared {
     tokens: Tokens,
     clock: Arc<dyn Clock>,
     metrics: Option<Metrics>,
+    registry: OnceLock<Arc<dyn MeterRegistry>>,
 }
 
 /// What renders metrics.
@@ -69,14 +74,20 @@ impl Service {
         metrics: Option<Metrics>,
     ) -> Result<Self, ConfigError> {
         let tokens = Tokens::read(&config.tokens)?;
-        Ok(Self(Arc::new(Shared { engine, config, tokens, clock, metrics })))
+        Ok(Self(Arc::new(Shared { engine, config, tokens, clock, metrics, registry: OnceLock::new() })))
+    }
+
+    /// Lets clients change meters, from here on; the first one that is set does it.
+    pub fn set_registry(&self, registry: Arc<dyn MeterRegistry>) {
+        let _ = self.registry.set(registry);
     }
 
     /// All routes.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new()
             .route("/v1/events", self.scoped(Scope::Ingest, post(events::post)))
+            .route("/v1/usage", self.scoped(Scope::Read, get(usage::get)))
+            .merge(self.openmeter())
             .route("/metrics", self.scoped(Scope::Read, get(health::metrics)))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
@@ -84,6 +95,38 @@ impl Service {
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::disable())
             .with_state(self.clone())
+    }
+
+    /// The routes of `OpenMeter`'s contract.
+    fn openmeter(&self) -> Router<Self> {
+        use openmeter::{events, meters, query, subjects};
+        let scoped = |scope, route| self.scoped(scope, route);
+        let (ingest, read, admin) = (Scope::Ingest, Scope::Read, Scope::Admin);
+        Router::new()
+            .route(
+                "/api/v1/events",
+                scoped(ingest, post(events::post)).merge(scoped(read, get(events::list))),
+            )
+            .route(
+                "/api/v1/meters",
+                scoped(read, get(meters::list)).merge(scoped(admin, post(meters::create))),
+            )
+            .route(
+                "/api/v1/meters/{meter}",
+                scoped(read, get(meters::show))
+                    .merge(scoped(admin, put(meters::update).delete(meters::delete))),
+            )
+            .route("/api/v1/meters/{meter}/query", scoped(read, get(query::get).post(query::post)))
+            .route("/api/v1/meters/{meter}/subjects", scoped(read, get(query::subjects)))
+            .route("/api/v1/meters/{meter}/group-by/{key}/values", scoped(read, get(query::values)))
+            .route(
+                "/api/v1/subjects",
+                scoped(read, get(subjects::list)).merge(scoped(admin, post(subjects::upsert))),
+            )
+            .route(
+                "/api/v1/subjects/{subject}",
+                scoped(read, get(subjects::show)).merge(scoped(admin, delete(subjects::delete))),
+            )
     }
 
     /// A route for those who may do what a scope says.

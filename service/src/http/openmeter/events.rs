@@ -1,0 +1,121 @@
+//! `/api/v1/events`: events in, and the last of them out.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemas::timestamp::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::engine::{Layout, Outcome, Submission, Verdict, Verdicts};
+use crate::http::Service;
+use crate::http::body::{Encoding, read};
+use crate::http::events::json;
+use crate::http::problem::Problem;
+use crate::http::query_string::QueryString;
+use crate::usage::RecentEvent;
+
+/// Most events of an answer.
+const LIMIT_MAX: usize = 100;
+
+/// Takes events in: all of a request are valid, or none is counted.
+pub(in crate::http) async fn post(
+    State(service): State<Service>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    // Whether there may be a list of events.
+    let may_be_list = match media.as_str() {
+        "application/cloudevents+json" => Some(false),
+        "application/cloudevents-batch+json" => Some(true),
+        "application/json" => None,
+        _ => {
+            let detail = format!("invalid content type: {kind}");
+            return Err(Problem::bad_request("invalid_content_type", detail));
+        }
+    };
+    let received = service.clock.now();
+    let encoding = Encoding::of(&headers)?;
+    let (bytes, room) = read(body, encoding, &service.config.limits, &service.engine).await?;
+    let is_list = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    if may_be_list.is_some_and(|may_be| may_be != is_list) {
+        let detail = format!("the body is {} event list for {media}", if is_list { "an" } else { "no" });
+        return Err(Problem::bad_request("invalid_body", detail));
+    }
+    let submission = Submission { body: bytes, layout: Layout::Values, is_atomic: true, received };
+    match service.engine.submit(submission, room).await? {
+        Outcome::Malformed(what) => Err(Problem::bad_request("no_events_found", what)),
+        Outcome::Refused(verdicts) => Err(invalid(verdicts)),
+        // What is too old is known when it is decided.
+        Outcome::Committed { verdicts, .. } if verdicts.count(Verdict::Rejected) > 0 => {
+            Err(invalid(verdicts))
+        }
+        Outcome::Committed { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+fn invalid(verdicts: Verdicts) -> Problem {
+    let first = verdicts.remarks.iter().find(|remark| remark.verdict == Verdict::Rejected);
+    let detail = first.map_or_else(
+        || "invalid event".to_owned(),
+        |remark| format!("invalid event: at position {}: {}", remark.index, remark.message),
+    );
+    Problem::bad_request("invalid_event", detail).verdicts(verdicts)
+}
+
+/// The last events, newest first.
+pub(in crate::http) async fn list(
+    State(service): State<Service>,
+    query: QueryString,
+) -> Result<Response, Problem> {
+    let limit = match query.one("limit")? {
+        None => LIMIT_MAX,
+        Some(text) => {
+            let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
+            let detail = format!("limit is a number from 1 to {LIMIT_MAX}");
+            limit.ok_or_else(|| Problem::bad_request("bad_limit", detail))?
+        }
+    };
+    let (from, to) = (query.time("from")?, query.time("to")?);
+    let (id, subject) = (query.one("id")?, query.one("subject")?);
+    let index = service.engine.usage();
+    let mut events = Vec::new();
+    index.recent().newest_first(|event| {
+        if from.is_none_or(|from| event.time >= from)
+            && to.is_none_or(|to| event.time < to)
+            && let Some(found) = document(event)
+            && is_part(id, &found, "id")
+            && is_part(subject, &found, "subject")
+        {
+            events.push(ingested(event, found));
+        }
+        events.len() < limit
+    });
+    let mut response = json(StatusCode::OK, &events);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// An event as it was sent, with the time it counts for.
+fn document(event: &RecentEvent) -> Option<Map<String, Value>> {
+    let mut document: Map<String, Value> = serde_json::from_slice(&event.text).ok()?;
+    document.insert("time".to_owned(), event.time.to_string().into());
+    Some(document)
+}
+
+fn is_part(part: Option<&str>, document: &Map<String, Value>, name: &str) -> bool {
+    let text = document.get(name).and_then(Value::as_str).unwrap_or_default();
+    part.is_none_or(|part| text.contains(part))
+}
+
+fn ingested(event: &RecentEvent, document: Map<String, Value>) -> Value {
+    let time = |time: Timestamp| Value::from(time.to_string());
+    let document = Value::Object(document);
+    serde_json::json!({
+        "event": document,
+        "ingestedAt": time(event.stored_at),
+        "storedAt": time(event.stored_at),
+    })
+}

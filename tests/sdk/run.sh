@@ -1,0 +1,20 @@
+#!/bin/sh
+# Runs the published clients against a service on a port of its own.
+# Usage: tests/sdk/run.sh SDK_SERVER, the path of the example `sdk_server` of the package `service`.
+# PYTHON and NODE_PATH say where the clients are installed.
+set -eu
+here=$(dirname "$0")
+work=$(mktemp -d)
+mkfifo "$work/stdin"
+"$1" <"$work/stdin" >"$work/address" &
+server=$!
+exec 3>"$work/stdin"
+trap 'exec 3>&-; wait $server; rm -r "$work"' EXIT
+until grep -q listening "$work/address"; do sleep 0.1; done
+address=$(sed -n 's/^listening on //p' "$work/address")
+"${PYTHON:-python3}" "$here/openmeter_quickstart.py" "$address"
+"${PYTHON:-python3}" "$here/cloudevents_modes.py" "$address"
+# Modules are looked for beside the script, not in NODE_PATH.
+cp "$here/openmeter_quickstart.mjs" "$work/"
+ln -s "${NODE_PATH:-$here/node_modules}" "$work/node_modules"
+node "$work/openmeter_quickstart.mjs" "$address"
