@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::Workplace;
 
 /// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A service that runs; it is killed when it is dropped.
 pub(crate) struct Served {

@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::format_push_string,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]

@@ -171,10 +171,9 @@ fn requests_that_make_no_sense_are_4xx_with_a_reason() {
         format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{}\r\n", "a: b\r\n".repeat(5_000)),
     ] {
         let shown = raw.get(..80).unwrap_or(&raw).to_owned();
-        match served.send(raw.as_bytes()) {
-            Ok(answer) => assert!((400..500).contains(&answer.status), "{shown}: {}", answer.status),
-            // Closed without an answer.
-            Err(_) => {}
+        // It may be closed without an answer.
+        if let Ok(answer) = served.send(raw.as_bytes()) {
+            assert!((400..500).contains(&answer.status), "{shown}: {}", answer.status);
         }
     }
     check_alive(&served, "after");
