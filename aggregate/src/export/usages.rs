@@ -1,5 +1,6 @@
 //! Usages that are committed, as meters measured them: of rated usage, and of events that were counted and have no
-//! price yet. Every usage is given once: a record of quarantine that was settled is rated usage now.
+//! price yet. Every usage is given once: a record of quarantine that was settled is rated usage now. An event that no
+//! meter counted when it was committed has the usages that the meters of the catalog read from it now.
 //!
 //! What a `unique` meter counted is no column of a table: it is in the details of epochs, as long as the ledger has
 //! them. Without them a usage is given without its measure.
@@ -13,7 +14,7 @@ use arrow::datatypes::{DataType, Decimal128Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use hashbrown::{HashMap, HashSet};
 use ingest::decoder::Decoder;
-use ingest::event_batch::EventBatch;
+use ingest::event_batch::{EventBatch, NO_VALUE};
 use ingest::metering::MeteringPlan;
 use ingest::replay::Replay;
 use rating::catalog::Catalog;
@@ -275,9 +276,7 @@ fn unrated(
     pieces.read(0..=u64::MAX, None, |_, batch| {
         let records = quarantine_records(&batch).map_err(|error| pieces.failed(error))?;
         let is_open = |record: &QuarantineRecord| {
-            record.class == QuarantineClass::Unrated
-                && record.meter_id.is_some()
-                && !settled.contains(&record.quarantine_id)
+            record.class == QuarantineClass::Unrated && !settled.contains(&record.quarantine_id)
         };
         let open: Vec<QuarantineRecord> = records.into_iter().filter(is_open).collect();
         again.read(&open, found, take);
@@ -316,47 +315,59 @@ impl Again<'_> {
             found.unknown += self.batch.rejects.len() as u64;
             for (event, record) in self.batch.replayed.events.iter().enumerate() {
                 let Some(record) = records.get(*record as usize) else { continue };
-                if self.give(event, record, take).is_some() {
-                    found.usages += 1;
-                } else {
-                    found.unknown += 1;
-                }
+                let given = self.give(event, record, take);
+                found.usages += given;
+                // An event that no meter counted may still have none.
+                found.unknown += u64::from(given == 0 && record.meter_id.is_some());
             }
         }
     }
 
-    /// The usage of the meter that a record names.
-    fn give(
-        &self,
+    /// The usage of the meter that a record names; of all meters where none counted the event then. How many.
+    fn give<'a>(
+        &'a self,
         event: usize,
         record: &QuarantineRecord,
         take: &mut impl FnMut(&CommittedUsage<'_>),
-    ) -> Option<()> {
+    ) -> u64 {
         let usages = &self.batch.usages;
-        let is_meter = |usage: &usize| {
-            let meter = usages.meter.get(*usage).and_then(|meter| self.meter(*meter));
-            meter.map(|meter| meter.id.as_str()) == record.meter_id.as_deref()
-        };
-        let usage = self.batch.usages_of(event).find(is_meter)?;
-        let dimensions: Vec<Option<&str>> = usages
-            .dimensions
-            .iter()
-            .zip(&self.values)
-            .map(|(numbers, values)| values.get(*numbers.get(usage)? as usize).map(|text| &**text))
-            .collect();
-        take(&CommittedUsage {
-            account: record.account_id.as_deref()?,
-            meter: *usages.meter.get(usage)?,
-            time: record.event_time?.micros(),
-            measure: usages.measure.get(usage).copied(),
-            source: record.source.as_deref().unwrap_or_default(),
-            id: record.event_id.as_deref().unwrap_or_default(),
-            dimensions: &dimensions,
-        });
-        Some(())
+        let mut given = 0;
+        for usage in self.batch.usages_of(event) {
+            let (Some(meter), Some(measure)) = (usages.meter.get(usage), usages.measure.get(usage)) else {
+                continue;
+            };
+            let id = self.meter(*meter).map(|meter| meter.id.as_str());
+            let (Some(account), Some(time)) = (record.account_id.as_deref(), record.event_time) else {
+                continue;
+            };
+            if record.meter_id.is_some() && record.meter_id.as_deref() != id {
+                continue;
+            }
+            let value = |(numbers, values): (&Vec<u32>, &'a Vec<Box<str>>)| {
+                let number = numbers.get(usage).copied().unwrap_or(NO_VALUE);
+                text_of(values, number)
+            };
+            let dimensions: Vec<Option<&str>> =
+                usages.dimensions.iter().zip(&self.values).map(value).collect();
+            given += 1;
+            take(&CommittedUsage {
+                account,
+                meter: *meter,
+                time: time.micros(),
+                measure: Some(*measure),
+                source: record.source.as_deref().unwrap_or_default(),
+                id: record.event_id.as_deref().unwrap_or_default(),
+                dimensions: &dimensions,
+            });
+        }
+        given
     }
 
     fn meter(&self, position: u16) -> Option<&Meter> {
         self.catalog.meters().get(usize::from(position))
     }
+}
+
+fn text_of(values: &[Box<str>], number: u32) -> Option<&str> {
+    values.get(number as usize).map(|text| &**text)
 }

@@ -67,7 +67,7 @@ impl Intake {
         Ok(intake)
     }
 
-    /// The index; another one takes its place where committed usage was changed otherwise.
+    /// The index in force.
     pub(crate) fn index(&self) -> watch::Receiver<Arc<UsageIndex>> {
         self.index.subscribe()
     }

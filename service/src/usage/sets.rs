@@ -9,7 +9,7 @@ pub(super) struct Sets {
     /// Per dimension.
     values: Vec<Interner>,
     /// As the numbers of their values, four bytes each.
-    numbers: Interner,
+    known: Interner,
     /// A set that is looked for.
     wanted: Vec<u8>,
 }
@@ -17,7 +17,7 @@ pub(super) struct Sets {
 impl Sets {
     pub(super) fn new(dimensions: usize) -> Self {
         let values = std::iter::repeat_with(|| Interner::new(seed())).take(dimensions).collect();
-        Self { values, numbers: Interner::new(seed()), wanted: Vec::new() }
+        Self { values, known: Interner::new(seed()), wanted: Vec::new() }
     }
 
     /// The number of a text of a dimension.
@@ -29,12 +29,12 @@ impl Sets {
     pub(super) fn set(&mut self, values: impl Iterator<Item = u32>) -> u32 {
         self.wanted.clear();
         self.wanted.extend(values.flat_map(u32::to_le_bytes));
-        self.numbers.intern(&self.wanted).number()
+        self.known.intern(&self.wanted).number()
     }
 
     /// The value of a dimension in a set; `None` where it has none.
     pub(super) fn text(&self, set: u32, dimension: usize) -> Option<&str> {
-        let (values, _) = self.numbers.text(set)?.as_chunks::<4>();
+        let (values, _) = self.known.text(set)?.as_chunks::<4>();
         let value = values.get(dimension).map(|value| u32::from_le_bytes(*value))?;
         std::str::from_utf8(self.values.get(dimension)?.text(value)?).ok()
     }
