@@ -148,10 +148,8 @@ pub(super) fn read_rows<E: From<AggregateError>>(
     take: &mut impl FnMut(RecordBatch) -> Result<(), E>,
 ) -> Result<(), E> {
     let failed = |error| parquet_error(&table.join(&source.name), error);
-    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
-        source.bytes().clone(),
-        source.metadata.clone(),
-    );
+    let mut builder =
+        ParquetRecordBatchReaderBuilder::new_with_metadata(source.bytes().clone(), source.metadata.clone());
     if let Some(columns) = columns {
         let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         builder = builder.with_projection(mask);

@@ -17,6 +17,7 @@ mod writing;
 use std::sync::Arc;
 use std::thread;
 
+use aggregate::data_directory::DataDirectory;
 use aggregate::live::LiveWriter;
 use aggregate::partition::Partition;
 use aggregate::replay::number_accounts;
@@ -76,6 +77,8 @@ pub struct Engine {
     commands: Sender<Command>,
     room: Arc<Semaphore>,
     progress: watch::Receiver<Progress>,
+    directory: Arc<DataDirectory>,
+    partition: u32,
 }
 
 /// Room that a request was given for its bytes.
@@ -104,6 +107,9 @@ impl Engine {
         let accounts = Arc::new(number_accounts(&catalog));
         let dimensions = plan.dimensions().len();
         let epoch = partition.committer.standing().epoch;
+        let number = partition.committer.standing().partition;
+        // To read: the lock is the partition's.
+        let directory = Arc::new(DataDirectory::read(partition.directory().disk())?);
         let writer = LiveWriter::new(partition, vec![INPUT.to_owned()])?;
         let (waiting, waiting_rx) = bounded::<Waiting>(DECODED_MAX);
         let (decoded_tx, decoded) = bounded::<Decoded>(DECODED_MAX);
@@ -124,13 +130,26 @@ impl Engine {
         let work = move || writing.run(&decoded, &commands_rx);
         let writing = thread::Builder::new().name("commit".to_owned()).spawn(work)?;
         let room = Arc::new(Semaphore::new(options.waiting_bytes_max));
-        Ok((Self { waiting, commands, room, progress }, Running { writing, decoding }))
+        let engine = Self { waiting, commands, room, progress, directory, partition: number };
+        Ok((engine, Running { writing, decoding }))
     }
 
     /// How far it is; changes can be waited for.
     #[must_use]
     pub const fn progress(&self) -> &watch::Receiver<Progress> {
         &self.progress
+    }
+
+    /// The data directory, to read.
+    #[must_use]
+    pub const fn directory(&self) -> &Arc<DataDirectory> {
+        &self.directory
+    }
+
+    /// Number of the partition.
+    #[must_use]
+    pub const fn partition(&self) -> u32 {
+        self.partition
     }
 
     /// Takes room for so many bytes.

@@ -56,7 +56,7 @@ impl Tokens {
         let value = values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok());
         let (scheme, secret) = value.and_then(|value| value.split_once(' ')).unwrap_or_default();
         let hash = blake3::hash(secret.trim().as_bytes());
-        let found = self.0.iter().filter(|token| token.hash == hash).last();
+        let found = self.0.iter().filter(|token| token.hash == hash).fold(None, |_, token| Some(token));
         let Some(token) = found.filter(|_| scheme.eq_ignore_ascii_case("bearer")) else {
             let detail = "send `Authorization: Bearer` and a token that the service knows";
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);

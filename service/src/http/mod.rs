@@ -4,9 +4,12 @@ mod auth;
 mod binary_mode;
 mod body;
 mod connections;
+mod cursor;
 mod events;
 mod health;
 mod problem;
+mod readers;
+mod streams;
 
 use std::sync::Arc;
 
@@ -23,6 +26,7 @@ use crate::engine::Engine;
 use auth::{Tokens, require};
 pub use connections::{Listening, ServeError, serve};
 pub use problem::Problem;
+use streams::Streams;
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -36,6 +40,9 @@ pub struct Shared {
     tokens: Tokens,
     clock: Arc<dyn Clock>,
     metrics: Option<Metrics>,
+    streams: Streams,
+    /// Held by who acknowledges for a reader.
+    acknowledging: tokio::sync::Mutex<()>,
 }
 
 /// What renders metrics.
@@ -68,14 +75,22 @@ impl Service {
         metrics: Option<Metrics>,
     ) -> Result<Self, ConfigError> {
         let tokens = Tokens::read(&config.tokens)?;
-        Ok(Self(Arc::new(Shared { engine, config, tokens, clock, metrics })))
+        let streams = Streams::new(Arc::clone(engine.directory()), engine.partition());
+        let acknowledging = tokio::sync::Mutex::default();
+        Ok(Self(Arc::new(Shared { engine, config, tokens, clock, metrics, streams, acknowledging })))
     }
 
     /// All routes.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new()
             .route("/v1/events", self.scoped(Scope::Ingest, post(events::post)))
+            .route("/v1/rated", self.scoped(Scope::Read, get(streams::rated)))
+            .route("/v1/accruals", self.scoped(Scope::Read, get(streams::accruals)))
+            .route("/v1/readers", self.scoped(Scope::Read, get(readers::list)))
+            .route(
+                "/v1/readers/{name}",
+                self.scoped(Scope::Read, post(readers::acknowledge).delete(readers::forget)),
+            )
             .route("/metrics", self.scoped(Scope::Read, get(health::metrics)))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))

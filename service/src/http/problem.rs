@@ -15,9 +15,9 @@ pub struct Problem {
     detail: String,
     /// Seconds after which it is worth another try.
     retry_after: Option<u32>,
-    verdicts: Option<Verdicts>,
+    verdicts: Option<Box<Verdicts>>,
     /// A header that the answer has to have.
-    header: Option<(header::HeaderName, HeaderValue)>,
+    header: Option<Box<(header::HeaderName, HeaderValue)>>,
 }
 
 #[derive(Serialize)]
@@ -52,13 +52,13 @@ impl Problem {
     /// The same, with what became of each event.
     #[must_use]
     pub fn verdicts(self, verdicts: Verdicts) -> Self {
-        Self { verdicts: Some(verdicts), ..self }
+        Self { verdicts: Some(Box::new(verdicts)), ..self }
     }
 
     /// The same, with a header.
     #[must_use]
     pub fn header(self, name: header::HeaderName, value: HeaderValue) -> Self {
-        Self { header: Some((name, value)), ..self }
+        Self { header: Some(Box::new((name, value))), ..self }
     }
 }
 
@@ -94,7 +94,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
-            verdicts: self.verdicts.as_ref(),
+            verdicts: self.verdicts.as_deref(),
         };
         // A problem has only texts as keys, so writing it cannot fail.
         let body = serde_json::to_vec(&body).unwrap_or_default();
@@ -104,7 +104,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        headers.extend(self.header);
+        headers.extend(self.header.map(|header| *header));
         response
     }
 }

@@ -126,7 +126,8 @@ impl Files {
         let mut found: Vec<Run> = Vec::new();
         let mut start = 0;
         read_rows(source, &self.table, None, Some(columns), &mut |batch| {
-            let sellers = has_sellers.then(|| texts(&batch, "legal_entity_id")).transpose().map_err(failed)?;
+            let sellers =
+                has_sellers.then(|| texts(&batch, "legal_entity_id")).transpose().map_err(failed)?;
             let mut row = 0;
             for (epoch, rows) in runs(&batch).map_err(failed)? {
                 if found.last().is_none_or(|last| last.epoch != epoch) {

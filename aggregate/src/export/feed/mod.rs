@@ -144,8 +144,7 @@ impl Feed {
         rows_max: u64,
     ) -> Result<FeedChunk, AggregateError> {
         let needed = position.row.saturating_add(rows_max);
-        let window =
-            self.look(committed, |known| Window::after(known, position.epoch, committed, needed))?;
+        let window = self.look(committed, |known| Window::after(known, position.epoch, committed, needed))?;
         let (pieces, is_whole) = window.pieces(self)?;
         let mut sequences = self.sequences_before(&window, position.epoch)?;
         let mut rows = Vec::new();

@@ -157,7 +157,8 @@ impl Window {
         let mut found: Vec<(u64, usize, Piece)> = Vec::new();
         let mut is_whole = true;
         for (position, span) in candidates {
-            let is_complete = |epoch: u64| if self.is_forward { epoch < span.first } else { epoch > span.last };
+            let is_complete =
+                |epoch: u64| if self.is_forward { epoch < span.first } else { epoch > span.last };
             let counts = |epoch: u64| is_complete(epoch) && (self.is_forward || epoch < to);
             let ready = found.iter().filter(|(epoch, ..)| counts(*epoch));
             if ready.map(|(_, _, piece)| piece.rows as u64).sum::<u64>() >= rows_needed.max(1) {
@@ -212,7 +213,7 @@ impl Feed {
             before += count;
             if begin < end {
                 let range = |row: u64| usize::try_from(row).unwrap_or(usize::MAX);
-                self.read_piece(piece, vec![range(begin)..range(end)], &mut records)?;
+                self.read_piece(piece, std::iter::once(range(begin)..range(end)).collect(), &mut records)?;
             }
         }
         Ok(records)
@@ -258,26 +259,33 @@ impl Feed {
         let mut order = Vec::new();
         for (number, piece) in pieces.iter().enumerate() {
             let mut next = 0;
-            self.read_columns(piece, vec![0..piece.rows], Some(&columns), &mut |batch| {
-                let keys = texts(&batch, "accrual_key").map_err(failed)?;
-                let sellers = texts(&batch, "legal_entity_id").map_err(failed)?;
-                let revisions = batch.column_by_name("revision").map(|column| cast(column, &DataType::Int64));
-                let revisions = revisions.transpose().map_err(failed)?;
-                let revisions = revisions.as_ref().and_then(|column| column.as_primitive_opt::<Int64Type>());
-                let missing = || ArrowError::SchemaError("there is no column revision".to_owned());
-                let revisions = revisions.ok_or_else(missing).map_err(failed)?;
-                for (row, (key, seller)) in keys.iter().zip(&sellers).enumerate() {
-                    order.push(AccrualRow {
-                        key: key.unwrap_or_default().to_owned(),
-                        revision: revisions.value(row),
-                        seller: seller.unwrap_or_default().to_owned(),
-                        piece: number,
-                        row: next + row,
-                    });
-                }
-                next += batch.num_rows();
-                Ok(())
-            })?;
+            self.read_columns(
+                piece,
+                std::iter::once(0..piece.rows).collect(),
+                Some(&columns),
+                &mut |batch| {
+                    let keys = texts(&batch, "accrual_key").map_err(failed)?;
+                    let sellers = texts(&batch, "legal_entity_id").map_err(failed)?;
+                    let revisions =
+                        batch.column_by_name("revision").map(|column| cast(column, &DataType::Int64));
+                    let revisions = revisions.transpose().map_err(failed)?;
+                    let revisions =
+                        revisions.as_ref().and_then(|column| column.as_primitive_opt::<Int64Type>());
+                    let missing = || ArrowError::SchemaError("there is no column revision".to_owned());
+                    let revisions = revisions.ok_or_else(missing).map_err(failed)?;
+                    for (row, (key, seller)) in keys.iter().zip(&sellers).enumerate() {
+                        order.push(AccrualRow {
+                            key: key.unwrap_or_default().to_owned(),
+                            revision: revisions.value(row),
+                            seller: seller.unwrap_or_default().to_owned(),
+                            piece: number,
+                            row: next + row,
+                        });
+                    }
+                    next += batch.num_rows();
+                    Ok(())
+                },
+            )?;
         }
         order.sort_unstable();
         Ok(order)
