@@ -9,6 +9,7 @@ mod cloud_event;
 mod feed;
 mod pieces;
 mod records;
+mod settled;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use serde::Serialize;
 pub use cloud_event::CloudEvent;
 pub use feed::{Feed, FeedChunk, Position};
 use pieces::Pieces;
+pub use settled::{Settled, SettledRecords};
 
 use crate::data_directory::DataDirectory;
 use crate::error::AggregateError;

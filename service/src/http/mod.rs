@@ -3,11 +3,13 @@
 mod auth;
 mod binary_mode;
 mod body;
+mod charges;
 mod connections;
 mod cursor;
 mod events;
 mod health;
 mod problem;
+mod quarantine;
 mod readers;
 mod streams;
 
@@ -84,6 +86,10 @@ impl Service {
     pub fn router(&self) -> Router {
         Router::new()
             .route("/v1/events", self.scoped(Scope::Ingest, post(events::post)))
+            .route("/v1/accounts/{id}/charges", self.scoped(Scope::Read, get(charges::charges)))
+            .route("/v1/quarantine", self.scoped(Scope::Read, get(quarantine::list)))
+            .route("/v1/quarantine/replay", self.scoped(Scope::Admin, post(quarantine::replay)))
+            .route("/v1/quarantine/{id}", self.scoped(Scope::Read, get(quarantine::show)))
             .route("/v1/rated", self.scoped(Scope::Read, get(streams::rated)))
             .route("/v1/accruals", self.scoped(Scope::Read, get(streams::accruals)))
             .route("/v1/readers", self.scoped(Scope::Read, get(readers::list)))

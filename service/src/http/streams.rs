@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use aggregate::data_directory::DataDirectory;
 use aggregate::error::AggregateError;
-use aggregate::export::{ExportTable, Feed, FeedChunk, Position};
+use aggregate::export::{ExportTable, Feed, FeedChunk, Position, SettledRecords};
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -57,6 +57,8 @@ pub(super) struct Streams {
     pub(super) directory: Arc<DataDirectory>,
     rated: Stream,
     accruals: Stream,
+    pub(super) quarantine: Stream,
+    pub(super) settled: SettledRecords,
 }
 
 /// A stream, and how its places are written.
@@ -92,7 +94,13 @@ impl Streams {
             space: CursorSpace { ledger_id: directory.ledger(partition).ledger_id, table },
             reads: Arc::clone(&reads),
         };
-        Self { rated: stream(ExportTable::RatedUsage), accruals: stream(ExportTable::Accruals), directory }
+        Self {
+            rated: stream(ExportTable::RatedUsage),
+            accruals: stream(ExportTable::Accruals),
+            quarantine: stream(ExportTable::Quarantine),
+            settled: SettledRecords::new(&directory, partition),
+            directory,
+        }
     }
 
     /// The stream that readers have by this name.

@@ -10,5 +10,7 @@
     reason = "a test fails where it stands"
 )]
 
+mod charges;
+mod quarantine;
 mod streams;
 mod support;
