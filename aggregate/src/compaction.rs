@@ -165,6 +165,7 @@ mod tests {
                 rows: None,
                 bytes: *bytes,
                 first_epoch: None,
+                last_epoch: None,
                 hash: None,
             };
             let files: Vec<_> = sizes.iter().map(file).collect();

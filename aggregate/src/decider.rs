@@ -197,6 +197,13 @@ impl Decider {
         }
     }
 
+    /// Takes in the batches of one decoder more; its number.
+    pub fn add_decoder(&mut self) -> usize {
+        let dimensions = vec![Vec::new(); self.totals.catalog.dimensions().len()];
+        self.decoders.push(Numbers { dimensions, ..Numbers::default() });
+        self.decoders.len() - 1
+    }
+
     /// Makes room for this many identities in all.
     pub fn expect_identities(&mut self, identities: usize) {
         self.dedup.reserve(identities);

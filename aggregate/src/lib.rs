@@ -14,6 +14,7 @@
 //! (ACCR-1). Every event is in exactly one table (CONS-1), and nothing appears before all of it is written
 //! (EPOCH-1). A failure to write leaves nothing behind.
 
+pub mod account_charges;
 mod accrual_record;
 pub mod accrual_round;
 pub mod accrual_table;

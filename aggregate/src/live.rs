@@ -56,6 +56,11 @@ impl LiveWriter {
         &self.partition
     }
 
+    /// Takes in the batches of one decoder more; its number.
+    pub fn add_decoder(&mut self) -> usize {
+        self.partition.decider.add_decoder()
+    }
+
     /// Decides a batch, and tells what was decided. Nobody may be told before [`LiveWriter::commit`] returned.
     /// The batch comes back empty.
     ///
@@ -95,7 +100,7 @@ impl LiveWriter {
         if std::mem::replace(&mut self.is_stopped, true) { Err(AggregateError::Stopped) } else { Ok(()) }
     }
 
-    /// Decides records of quarantine again; see [`Replayer`](crate::replay::Replayer). The batch comes back empty.
+    /// Decides records of quarantine again; see [`Redecider`](crate::replay::Redecider). The batch comes back empty.
     ///
     /// # Errors
     /// [`AggregateError`]; nothing more can be decided then.

@@ -22,15 +22,29 @@ const NAME_BYTES_MAX: usize = 64;
 /// How far a reader has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reader {
-    /// Last epoch it has read.
+    /// Last epoch it has read to its end.
     pub epoch: u64,
-    /// BLAKE3 of its name and the epoch: a digit that has changed would skip epochs, or give them again.
+    /// Rows of the next epoch that it has read as well, where it reads rows of one stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<ReadRows>,
+    /// BLAKE3 of its name and the rest: a digit that has changed would skip epochs, or give them again.
     check: ContentHash,
 }
 
+/// Rows of an epoch that a reader has read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadRows {
+    /// Wire name of the stream.
+    pub stream: String,
+    /// How many rows.
+    pub rows: u64,
+}
+
 impl Reader {
-    fn new(name: &str, epoch: u64) -> Self {
-        Self { epoch, check: hash_of(format!("{name} {epoch}").as_bytes()) }
+    fn new(name: &str, epoch: u64, within: Option<ReadRows>) -> Self {
+        let rows = within.as_ref().map(|ReadRows { stream, rows }| format!(" {stream} {rows}"));
+        let check = hash_of(format!("{name} {epoch}{}", rows.unwrap_or_default()).as_bytes());
+        Self { epoch, within, check }
     }
 }
 
@@ -55,10 +69,24 @@ pub fn position(directory: &DataDirectory, name: &str) -> Result<Option<u64>, Ag
 /// # Errors
 /// [`AggregateError`] when it cannot be written.
 pub fn advance(directory: &DataDirectory, name: &str, epoch: u64) -> Result<(), AggregateError> {
+    advance_within(directory, name, epoch, None)
+}
+
+/// Notes how far a reader of the rows of one stream has come: an epoch that it has read to its end, and rows of the
+/// next.
+///
+/// # Errors
+/// [`AggregateError`] when it cannot be written.
+pub fn advance_within(
+    directory: &DataDirectory,
+    name: &str,
+    epoch: u64,
+    within: Option<ReadRows>,
+) -> Result<(), AggregateError> {
     let disk = &**directory.disk();
     let file = file_of(name);
     let path = disk.path(&file);
-    let text = serde_json::to_vec(&Reader::new(name, epoch)).unwrap_or_default();
+    let text = serde_json::to_vec(&Reader::new(name, epoch, within)).unwrap_or_default();
     disk::replace(disk, &file, &text).map_err(|error| AggregateError::Write { path, error })
 }
 
@@ -92,7 +120,7 @@ pub(crate) fn read(directory: &DataDirectory, name: &str) -> Result<Reader, Aggr
     let failed = |error| AggregateError::Disk { path: disk.path(&file), error };
     let text = disk::read(disk, &file).map_err(failed)?;
     let reader: Reader = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
-    if reader != Reader::new(name, reader.epoch) {
+    if reader != Reader::new(name, reader.epoch, reader.within.clone()) {
         return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it is not what was written")));
     }
     Ok(reader)

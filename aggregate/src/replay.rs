@@ -92,45 +92,53 @@ pub struct Replayed {
     pub fates: Vec<Fate>,
 }
 
-/// A partition that decides quarantined records again.
-pub struct Replayer {
-    writer: LiveWriter,
+/// Decides quarantined records again, for a writer.
+#[derive(Debug)]
+pub struct Redecider {
+    catalog: Arc<Catalog>,
     plan: Arc<MeteringPlan>,
     decoder: Decoder,
     batch: EventBatch,
     event: EventProgress,
 }
 
-impl Replayer {
-    /// Goes on with a partition, under the catalog it was opened with.
-    ///
-    /// # Errors
-    /// [`AggregateError`].
-    pub fn new(partition: Partition) -> Result<Self, AggregateError> {
-        let catalog = partition.catalog();
+impl Redecider {
+    /// Decides for a writer, under the catalog that is in force there.
+    #[must_use]
+    pub fn new(writer: &mut LiveWriter) -> Self {
+        let number = writer.add_decoder();
+        let partition = writer.partition();
+        let catalog = Arc::clone(partition.catalog());
         let plan = Arc::new(MeteringPlan::new(catalog.meters()));
-        let accounts = Arc::new(number_accounts(catalog));
-        let decoder = Decoder::new(0, Arc::clone(&plan), accounts, *partition.directory().key());
+        let accounts = Arc::new(number_accounts(&catalog));
+        let decoder = Decoder::new(number, Arc::clone(&plan), accounts, *partition.directory().key());
         let batch = EventBatch::new(plan.dimensions().len());
-        let writer = LiveWriter::new(partition, Vec::new())?;
-        Ok(Self { writer, plan, decoder, batch, event: EventProgress::default() })
+        Self { catalog, plan, decoder, batch, event: EventProgress::default() }
+    }
+
+    /// Begins with other records: what was settled of an event before is not counted for it any more.
+    pub fn begin(&mut self) {
+        self.event = EventProgress::default();
     }
 
     /// Decides records again, and commits what became of them as one epoch. They come in the order of their ids,
-    /// and are open.
+    /// and are open; nothing was decided since the last commit.
     ///
     /// # Errors
     /// [`AggregateError`]; nothing of these records is committed then, and nothing more can be decided.
-    pub fn replay(&mut self, records: &[OpenRecord]) -> Result<Replayed, AggregateError> {
+    pub fn replay(
+        &mut self,
+        writer: &mut LiveWriter,
+        records: &[OpenRecord],
+    ) -> Result<Replayed, AggregateError> {
         let kept: Vec<QuarantinedRecord<'_>> = records.iter().map(|open| kept(&open.record)).collect();
-        let catalog = Arc::clone(self.writer.partition().catalog());
-        let mut replay = Replay::new(&kept, catalog.csv_mappings(), Arc::clone(&self.plan));
+        let mut replay = Replay::new(&kept, self.catalog.csv_mappings(), Arc::clone(&self.plan));
         // What nobody decides stays: conflicts.
         let mut fates = vec![Fate::Open(StillOpen::Conflict); records.len()];
         while let Some(layout) = replay.next(&mut self.batch) {
             self.decoder.decode(&mut self.batch, &layout);
             let batch = std::mem::take(&mut self.batch);
-            self.batch = self.writer.decide_again(batch, records, &mut self.event, &mut fates)?;
+            self.batch = writer.decide_again(batch, records, &mut self.event, &mut fates)?;
         }
         let settled: Vec<SettledRecord> = records
             .iter()
@@ -143,8 +151,34 @@ impl Replayer {
                 Fate::Open(_) => None,
             })
             .collect();
-        let epoch = if settled.is_empty() { None } else { self.writer.commit_replay(settled)? };
+        let epoch = if settled.is_empty() { None } else { writer.commit_replay(settled)? };
         Ok(Replayed { epoch, fates })
+    }
+}
+
+/// A partition that decides quarantined records again.
+pub struct Replayer {
+    writer: LiveWriter,
+    redecider: Redecider,
+}
+
+impl Replayer {
+    /// Goes on with a partition, under the catalog it was opened with.
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn new(partition: Partition) -> Result<Self, AggregateError> {
+        let mut writer = LiveWriter::new(partition, Vec::new())?;
+        let redecider = Redecider::new(&mut writer);
+        Ok(Self { writer, redecider })
+    }
+
+    /// Decides records again; see [`Redecider::replay`].
+    ///
+    /// # Errors
+    /// [`AggregateError`]; nothing of these records is committed then, and nothing more can be decided.
+    pub fn replay(&mut self, records: &[OpenRecord]) -> Result<Replayed, AggregateError> {
+        self.redecider.replay(&mut self.writer, records)
     }
 
     /// The partition.

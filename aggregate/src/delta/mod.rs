@@ -80,6 +80,8 @@ pub struct TableFile {
     pub bytes: u64,
     /// First epoch it has rows of, if the log says so.
     pub first_epoch: Option<i64>,
+    /// Last epoch it has rows of, if the log says so.
+    pub last_epoch: Option<i64>,
     /// BLAKE3 of its bytes, if the log says so.
     pub hash: Option<String>,
 }
@@ -366,7 +368,8 @@ impl<'a> DeltaTable<'a> {
             name: format!("{}/{}", self.directory, file.path),
             rows: statistics.as_ref().map(|statistics| statistics.num_records),
             bytes: file.size.try_into().unwrap_or_default(),
-            first_epoch: statistics.and_then(|statistics| statistics.first_epoch()),
+            first_epoch: statistics.as_ref().and_then(FileStatistics::first_epoch),
+            last_epoch: statistics.as_ref().and_then(FileStatistics::last_epoch),
             hash: file.tags.as_ref().and_then(|tags| tags.get(HASH_TAG)?.clone()),
         }
     }

@@ -85,6 +85,11 @@ impl FileStatistics {
     pub(super) fn first_epoch(&self) -> Option<i64> {
         self.min_values.get("epoch").and_then(Value::as_i64)
     }
+
+    /// The last epoch a row is of, where it is known.
+    pub(super) fn last_epoch(&self) -> Option<i64> {
+        self.max_values.get("epoch").and_then(Value::as_i64)
+    }
 }
 
 fn bounds_of_file(footer: &ParquetMetaData, name: &str) -> Option<Bounds> {

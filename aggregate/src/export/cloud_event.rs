@@ -6,7 +6,7 @@ use schemas::rated_usage::RATED_USAGE_EVENT_TYPE;
 use schemas::timestamp::Timestamp;
 use serde::Serialize;
 
-use super::{Export, ExportedRow, Record};
+use super::{ExportedRow, Origin, Record};
 
 /// An event. Field names are wire names.
 #[derive(Clone, Debug, Serialize)]
@@ -30,10 +30,9 @@ pub struct CloudEvent<'a> {
     data: &'a Record,
 }
 
-impl Export {
+impl Origin {
     /// A row as an event.
-    #[must_use]
-    pub fn cloud_event<'a>(&self, exported: &'a ExportedRow) -> CloudEvent<'a> {
+    pub(super) fn cloud_event<'a>(&self, exported: &'a ExportedRow) -> CloudEvent<'a> {
         let (epoch, row) = (exported.epoch, exported.row);
         let mut event = CloudEvent {
             specversion: "1.0",

@@ -6,8 +6,10 @@
 //! exported, also after tables were joined (RATE-2).
 
 mod cloud_event;
+mod feed;
 mod pieces;
 mod records;
+mod settled;
 mod usages;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,9 @@ use schemas::rated_usage::RatedUsage;
 use serde::Serialize;
 
 pub use cloud_event::CloudEvent;
+pub use feed::{Feed, FeedChunk, Position};
 use pieces::Pieces;
+pub use settled::{Settled, SettledRecords};
 pub use usages::{CommittedUsage, CommittedUsages, committed_usages};
 
 use crate::data_directory::DataDirectory;
@@ -71,11 +75,17 @@ pub struct ExportedRow {
     pub record: Record,
 }
 
+/// Where rows come from: what their sequences count within.
+#[derive(Clone, Debug)]
+struct Origin {
+    ledger_id: String,
+    partition: u32,
+}
+
 /// The rows of a table up to the newest epoch.
 #[derive(Debug)]
 pub struct Export {
-    ledger_id: String,
-    partition: u32,
+    origin: Origin,
     table: ExportTable,
     epoch: u64,
     pieces: Pieces,
@@ -94,7 +104,8 @@ impl Export {
         let (epoch, views) = snapshot::views(directory, partition)?;
         let view = views.into_iter().find(|view| view.table == table.snapshot());
         let pieces = Pieces::find(&**directory.disk(), view)?;
-        Ok(Self { ledger_id: directory.ledger(partition).ledger_id, partition, table, epoch, pieces })
+        let origin = Origin { ledger_id: directory.ledger(partition).ledger_id, partition };
+        Ok(Self { origin, table, epoch, pieces })
     }
 
     /// The newest epoch.
@@ -131,14 +142,36 @@ impl Export {
         numbers.give(self, current, &mut waiting, &mut take)
     }
 
+    /// A row as an event.
+    #[must_use]
+    pub fn cloud_event<'a>(&self, exported: &'a ExportedRow) -> CloudEvent<'a> {
+        self.origin.cloud_event(exported)
+    }
+}
+
+impl Origin {
     /// What the sequence of a record counts within.
     fn source_of(&self, record: &Record) -> String {
         match record {
-            Record::Accrual(accrual) => format!("/accrual/{}", accrual.legal_entity_id),
-            Record::RatedUsage(_) => format!("/rated-usage/{}/{}", self.ledger_id, self.partition),
-            Record::Quarantine(_) => format!("/quarantine/{}/{}", self.ledger_id, self.partition),
+            Record::Accrual(accrual) => accruals_of(accrual.legal_entity_id.as_str()),
+            Record::RatedUsage(_) => self.source(ExportTable::RatedUsage),
+            Record::Quarantine(_) => self.source(ExportTable::Quarantine),
         }
     }
+
+    /// What all rows of a table that has no sellers are counted within.
+    fn source(&self, table: ExportTable) -> String {
+        let Self { ledger_id, partition } = self;
+        match table {
+            ExportTable::Quarantine => format!("/quarantine/{ledger_id}/{partition}"),
+            _ => format!("/rated-usage/{ledger_id}/{partition}"),
+        }
+    }
+}
+
+/// What accruals of a legal entity are counted within.
+fn accruals_of(legal_entity: &str) -> String {
+    format!("/accrual/{legal_entity}")
 }
 
 /// The numbers of rows.
@@ -158,18 +191,13 @@ impl Numbers {
                 export.pieces.read(0..=epoch, Some(&["legal_entity_id"]), |_, batch| {
                     let entities = records::texts(&batch, "legal_entity_id");
                     for entity in entities.map_err(|error| export.pieces.failed(error))?.iter().flatten() {
-                        *sequences.entry(format!("/accrual/{entity}")).or_default() += 1;
+                        *sequences.entry(accruals_of(entity)).or_default() += 1;
                     }
                     Ok::<_, AggregateError>(())
                 })?;
             }
-            ExportTable::RatedUsage => {
-                let source = format!("/rated-usage/{}/{}", export.ledger_id, export.partition);
-                sequences.insert(source, export.pieces.rows(0..=epoch));
-            }
-            ExportTable::Quarantine => {
-                let source = format!("/quarantine/{}/{}", export.ledger_id, export.partition);
-                sequences.insert(source, export.pieces.rows(0..=epoch));
+            table => {
+                sequences.insert(export.origin.source(table), export.pieces.rows(0..=epoch));
             }
         }
         Ok(Self { row: 0, sequences })
@@ -199,7 +227,7 @@ impl Numbers {
         waiting.sort_by(|one, other| key_of(one).cmp(&key_of(other)));
         for record in waiting.drain(..) {
             self.row += 1;
-            let sequence = self.sequences.entry(export.source_of(&record)).or_default();
+            let sequence = self.sequences.entry(export.origin.source_of(&record)).or_default();
             *sequence += 1;
             take(&ExportedRow { epoch, row: self.row, sequence: *sequence, record })?;
         }

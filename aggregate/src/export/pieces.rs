@@ -1,6 +1,7 @@
 //! Where the rows of each epoch are: in which file of a table or of the ledger, from which row on.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
@@ -128,23 +129,8 @@ impl Pieces {
         mut take: impl FnMut(RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some(source) = self.sources.get(source) else { return Ok(()) };
-        let failed = |error| parquet_error(&self.table.join(&source.name), error);
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
-            source.bytes().clone(),
-            source.metadata.clone(),
-        );
-        if let Some(columns) = columns {
-            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-            builder = builder.with_projection(mask);
-        }
-        if let Some((start, count)) = rows {
-            let selection = vec![RowSelector::skip(start), RowSelector::select(count)];
-            builder = builder.with_row_selection(RowSelection::from(selection));
-        }
-        for batch in builder.with_batch_size(BATCH_ROWS).build().map_err(failed)? {
-            take(batch.map_err(|error| failed(error.into()))?)?;
-        }
-        Ok(())
+        let selection = rows.map(|(start, count)| vec![RowSelector::skip(start), RowSelector::select(count)]);
+        read_rows(source, &self.table, selection, columns, &mut take)
     }
 
     /// Rows that cannot be read as what they are.
@@ -153,8 +139,32 @@ impl Pieces {
     }
 }
 
+/// Reads rows of a file, those that are selected or all, with some columns or all.
+pub(super) fn read_rows<E: From<AggregateError>>(
+    source: &ParquetSource,
+    table: &Path,
+    selection: Option<Vec<RowSelector>>,
+    columns: Option<&[&str]>,
+    take: &mut impl FnMut(RecordBatch) -> Result<(), E>,
+) -> Result<(), E> {
+    let failed = |error| parquet_error(&table.join(&source.name), error);
+    let mut builder =
+        ParquetRecordBatchReaderBuilder::new_with_metadata(source.bytes().clone(), source.metadata.clone());
+    if let Some(columns) = columns {
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        builder = builder.with_projection(mask);
+    }
+    if let Some(selection) = selection {
+        builder = builder.with_row_selection(RowSelection::from(selection));
+    }
+    for batch in builder.with_batch_size(BATCH_ROWS).build().map_err(failed)? {
+        take(batch.map_err(|error| failed(error.into()))?)?;
+    }
+    Ok(())
+}
+
 /// The epochs of a batch, with how many rows follow each other.
-fn runs(batch: &RecordBatch) -> Result<Vec<(u64, usize)>, ArrowError> {
+pub(super) fn runs(batch: &RecordBatch) -> Result<Vec<(u64, usize)>, ArrowError> {
     let epochs = batch.column_by_name("epoch").and_then(|column| column.as_primitive_opt::<Int64Type>());
     let epochs = epochs.ok_or_else(|| ArrowError::SchemaError("there is no column epoch".to_owned()))?;
     let runs = epochs.values().chunk_by(|one, next| one == next);

@@ -16,7 +16,7 @@ const EPOCH: &[u8; 4] = b"EPOC";
 const MARKER: &[u8; 4] = b"SYNC";
 
 /// Bytes of an epoch before its document.
-const EPOCH_HEAD_BYTES: usize = 16;
+pub(super) const EPOCH_HEAD_BYTES: usize = 16;
 
 /// Bytes of a hash.
 const HASH_BYTES: usize = 32;
@@ -94,6 +94,31 @@ pub(super) enum Frame {
         epoch: u64,
         hash: [u8; MARKED_HASH_BYTES],
     },
+}
+
+/// What begins at a place of a segment.
+pub(super) enum Head {
+    /// An epoch, with the bytes of its document and of its contents.
+    Epoch {
+        document: u32,
+        contents: u64,
+    },
+    Marker,
+}
+
+/// What begins with these bytes; `None` if nothing does.
+pub(super) fn head_of(bytes: &[u8; EPOCH_HEAD_BYTES]) -> Option<Head> {
+    let (magic, rest) = bytes.split_first_chunk::<4>()?;
+    let (document, rest) = rest.split_first_chunk::<4>()?;
+    let contents = rest.first_chunk::<8>()?;
+    match magic {
+        MARKER => Some(Head::Marker),
+        EPOCH => Some(Head::Epoch {
+            document: u32::from_le_bytes(*document),
+            contents: u64::from_le_bytes(*contents),
+        }),
+        _ => None,
+    }
 }
 
 /// Why there is nothing whole.

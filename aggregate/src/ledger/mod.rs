@@ -17,6 +17,7 @@ mod error;
 mod examine;
 mod frame;
 mod segment;
+mod tail;
 
 use std::io;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use error::LedgerError;
 pub(crate) use examine::FoundSegment;
 pub use frame::SealedEpoch;
 pub(crate) use frame::hash_of;
+pub(crate) use tail::{ContentPlace, LedgerTail};
 
 use crate::disk::{self, Disk, DiskFile};
 

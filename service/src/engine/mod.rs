@@ -17,12 +17,15 @@ mod writing;
 use std::sync::Arc;
 use std::thread;
 
+use aggregate::account_charges::ChargeState;
+use aggregate::data_directory::DataDirectory;
 use aggregate::live::LiveWriter;
 use aggregate::partition::Partition;
-use aggregate::replay::number_accounts;
+use aggregate::replay::{OpenRecord, Replayed, number_accounts};
 use crossbeam_channel::{Sender, bounded};
 use ingest::decoder::Decoder;
 use ingest::event_batch::EventBatch;
+use ingest::interner::Interner;
 use ingest::metering::MeteringPlan;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
@@ -31,7 +34,7 @@ use decoding::{Decoded, decode};
 use submission::Waiting;
 pub use submission::{Answer, EngineError, Layout, Outcome, Submission};
 pub use verdict::{Remark, Verdict, Verdicts};
-use writing::{Command, Writing};
+use writing::{Command, ReplayCommand, Writing};
 pub use writing::{Progress, State};
 
 /// Name of the input that records of requests have in quarantine.
@@ -39,6 +42,9 @@ pub const INPUT: &str = "http";
 
 /// Batches that are decoded and not decided.
 const DECODED_MAX: usize = 256;
+
+/// Commands that wait.
+const COMMANDS_MAX: usize = 256;
 
 /// How the engine works.
 #[derive(Clone, Debug)]
@@ -81,6 +87,9 @@ pub struct Engine {
     room: Arc<Semaphore>,
     progress: watch::Receiver<Progress>,
     usage: watch::Receiver<Arc<UsageIndex>>,
+    directory: Arc<DataDirectory>,
+    partition: u32,
+    accounts: Arc<Interner>,
 }
 
 /// Room that a request was given for its bytes.
@@ -108,11 +117,14 @@ impl Engine {
         let epoch = partition.committer.standing().epoch;
         let intake = Intake::start(&partition, options.usage_days)?;
         let usage = intake.index();
+        let number = partition.committer.standing().partition;
+        // To read: the lock is the partition's.
+        let directory = Arc::new(DataDirectory::read(partition.directory().disk())?);
         let writer = LiveWriter::new(partition, vec![INPUT.to_owned()])?;
         let (waiting, waiting_rx) = bounded::<Waiting>(DECODED_MAX);
         let (decoded_tx, decoded) = bounded::<Decoded>(DECODED_MAX);
         let (empty_tx, empty) = bounded::<EventBatch>(DECODED_MAX);
-        let (commands, commands_rx) = bounded(16);
+        let (commands, commands_rx) = bounded(COMMANDS_MAX);
         let (writes, ended) = bounded::<std::convert::Infallible>(0);
         let (progress_tx, progress) = watch::channel(Progress::at(epoch));
         for number in 0..options.decoders {
@@ -132,7 +144,9 @@ impl Engine {
         };
         let writing = thread::Builder::new().name("commit".to_owned()).spawn(work)?;
         let room = Arc::new(Semaphore::new(options.waiting_bytes_max));
-        Ok((Self { waiting, commands, room, progress, usage }, Running(writing)))
+        let engine =
+            Self { waiting, commands, room, progress, usage, directory, partition: number, accounts };
+        Ok((engine, Running(writing)))
     }
 
     /// How far it is; changes can be waited for.
@@ -145,6 +159,49 @@ impl Engine {
     #[must_use]
     pub fn usage(&self) -> Arc<UsageIndex> {
         Arc::clone(&self.usage.borrow())
+    }
+
+    /// The data directory, to read.
+    #[must_use]
+    pub const fn directory(&self) -> &Arc<DataDirectory> {
+        &self.directory
+    }
+
+    /// Number of the partition.
+    #[must_use]
+    pub const fn partition(&self) -> u32 {
+        self.partition
+    }
+
+    /// Decides records of quarantine again that were open at an epoch, in order and with all of an event; nothing
+    /// where some of them may be settled since.
+    ///
+    /// # Errors
+    /// [`EngineError`]: what became of them is in the ledger, or they are as they were.
+    pub async fn replay(
+        &self,
+        records: Vec<OpenRecord>,
+        read_at: u64,
+    ) -> Result<Option<Replayed>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Replay(ReplayCommand { records, read_at, reply }))?;
+        answer.await.map_err(|_| self.why_not())
+    }
+
+    /// The charges of an account, and the last epoch they have; nothing where the catalog does not have the account.
+    ///
+    /// # Errors
+    /// [`EngineError`] when nobody can tell now.
+    pub async fn charges(&self, account: &str) -> Result<Option<(u64, Vec<ChargeState>)>, EngineError> {
+        let Some(account) = self.accounts.find(account.as_bytes()) else { return Ok(None) };
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Charges(account, reply))?;
+        answer.await.map(Some).map_err(|_| self.why_not())
+    }
+
+    fn command(&self, command: Command) -> Result<(), EngineError> {
+        let sent = self.commands.try_send(command);
+        sent.map_err(|error| if error.is_full() { EngineError::Overloaded } else { self.why_not() })
     }
 
     /// Takes room for so many bytes.

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use aggregate::account_charges::{AccountCharges, ChargeState};
 use aggregate::error::AggregateError;
 use aggregate::live::LiveWriter;
+use aggregate::replay::{OpenRecord, Redecider, Replayed};
 use aggregate::snapshot::SnapshotLimits;
 use crossbeam_channel::{Receiver, Sender, after, select_biased};
 use ingest::event_batch::EventBatch;
 use schemas::epoch::{Epoch, EventCounts};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::EngineOptions;
 use super::decoding::{Client, Decoded};
@@ -24,6 +26,20 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) enum Command {
     /// Commits what was taken, and ends.
     End,
+    /// Decides records of quarantine again.
+    Replay(ReplayCommand),
+    /// Tells the charges of an account, by its position in the catalog.
+    Charges(u32, oneshot::Sender<(u64, Vec<ChargeState>)>),
+}
+
+/// Records of quarantine that were open when they were read.
+#[derive(Debug)]
+pub(super) struct ReplayCommand {
+    pub(super) records: Vec<OpenRecord>,
+    /// Last epoch when they were read.
+    pub(super) read_at: u64,
+    /// What became of them; nothing where some may be settled already.
+    pub(super) reply: oneshot::Sender<Option<Replayed>>,
 }
 
 /// Can events be taken?
@@ -86,6 +102,11 @@ pub(super) struct Writing {
     events: u64,
     accrued_at: Instant,
     has_unaccrued: bool,
+    /// Made for the first replay.
+    redecider: Option<Redecider>,
+    /// Last epoch that settled records.
+    replayed: u64,
+    accounts: AccountCharges,
 }
 
 impl Writing {
@@ -96,6 +117,8 @@ impl Writing {
         progress: watch::Sender<Progress>,
         empty: Sender<EventBatch>,
     ) -> Self {
+        let mut accounts = AccountCharges::default();
+        accounts.follow(writer.partition().decider.totals());
         let has_unaccrued = !writer.partition().committer.standing().books.is_accrued;
         Self {
             writer,
@@ -107,6 +130,9 @@ impl Writing {
             events: 0,
             accrued_at: Instant::now(),
             has_unaccrued,
+            redecider: None,
+            replayed: 0,
+            accounts,
         }
     }
 
@@ -141,6 +167,14 @@ impl Writing {
             select_biased! {
                 recv(commands) -> command => match command {
                     Ok(Command::End) | Err(_) => return self.end(decoded),
+                    Ok(Command::Replay(command)) => self.replay(command)?,
+                    Ok(Command::Charges(account, reply)) => {
+                        let partition = self.writer.partition();
+                        self.accounts.follow(partition.decider.totals());
+                        let epoch = partition.committer.standing().epoch;
+                        // Who went away meanwhile asks again.
+                        let _ = reply.send((epoch, self.accounts.of(&partition.decider, account)));
+                    }
                 },
                 recv(decoded) -> first => match first {
                     Ok(first) => self.count(first, decoded)?,
@@ -196,6 +230,26 @@ impl Writing {
             // Who went away meanwhile finds out by sending again.
             let _ = reply.send(Ok(Outcome::Committed { epoch: last, verdicts }));
         }
+        Ok(())
+    }
+
+    /// Decides records again, and commits what became of them.
+    fn replay(&mut self, command: ReplayCommand) -> Result<(), AggregateError> {
+        let ReplayCommand { records, read_at, reply } = command;
+        // IMPORTANT: only replays settle records: what was read before the last one may be open no more.
+        if read_at < self.replayed {
+            let _ = reply.send(None);
+            return Ok(());
+        }
+        let redecider = self.redecider.get_or_insert_with(|| Redecider::new(&mut self.writer));
+        redecider.begin();
+        let replayed = redecider.replay(&mut self.writer, &records)?;
+        self.usage.begin_again(self.writer.partition(), replayed.epoch.is_some())?;
+        if let Some(epoch) = &replayed.epoch {
+            self.replayed = epoch.epoch;
+            self.note(epoch);
+        }
+        let _ = reply.send(Some(replayed));
         Ok(())
     }
 

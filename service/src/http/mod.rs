@@ -3,13 +3,18 @@
 mod auth;
 mod binary_mode;
 mod body;
+mod charges;
 mod connections;
+mod cursor;
 mod events;
 mod first_bytes;
 mod health;
 pub mod openmeter;
 mod problem;
+mod quarantine;
 mod query_string;
+mod readers;
+mod streams;
 mod usage;
 
 use std::sync::{Arc, OnceLock};
@@ -28,6 +33,7 @@ use auth::{Tokens, require};
 pub use connections::{Listening, ServeError, serve};
 use openmeter::MeterRegistry;
 pub use problem::Problem;
+use streams::Streams;
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -42,6 +48,9 @@ pub struct Shared {
     clock: Arc<dyn Clock>,
     metrics: Option<Metrics>,
     registry: OnceLock<Arc<dyn MeterRegistry>>,
+    streams: Streams,
+    /// Held by who acknowledges for a reader.
+    acknowledging: tokio::sync::Mutex<()>,
 }
 
 /// What renders metrics.
@@ -74,7 +83,10 @@ impl Service {
         metrics: Option<Metrics>,
     ) -> Result<Self, ConfigError> {
         let tokens = Tokens::read(&config.tokens)?;
-        Ok(Self(Arc::new(Shared { engine, config, tokens, clock, metrics, registry: OnceLock::new() })))
+        let streams = Streams::new(Arc::clone(engine.directory()), engine.partition());
+        let (registry, acknowledging) = (OnceLock::new(), tokio::sync::Mutex::default());
+        let shared = Shared { engine, config, tokens, clock, metrics, registry, streams, acknowledging };
+        Ok(Self(Arc::new(shared)))
     }
 
     /// Lets clients change meters, from here on; the first one that is set does it.
@@ -88,6 +100,17 @@ impl Service {
             .route("/v1/events", self.scoped(Scope::Ingest, post(events::post)))
             .route("/v1/usage", self.scoped(Scope::Read, get(usage::get)))
             .merge(self.openmeter())
+            .route("/v1/accounts/{id}/charges", self.scoped(Scope::Read, get(charges::charges)))
+            .route("/v1/quarantine", self.scoped(Scope::Read, get(quarantine::list)))
+            .route("/v1/quarantine/replay", self.scoped(Scope::Admin, post(quarantine::replay)))
+            .route("/v1/quarantine/{id}", self.scoped(Scope::Read, get(quarantine::show)))
+            .route("/v1/rated", self.scoped(Scope::Read, get(streams::rated)))
+            .route("/v1/accruals", self.scoped(Scope::Read, get(streams::accruals)))
+            .route("/v1/readers", self.scoped(Scope::Read, get(readers::list)))
+            .route(
+                "/v1/readers/{name}",
+                self.scoped(Scope::Read, post(readers::acknowledge).delete(readers::forget)),
+            )
             .route("/metrics", self.scoped(Scope::Read, get(health::metrics)))
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))

@@ -33,6 +33,8 @@ pub(crate) struct Intake {
     accounts: String,
     recent: Vec<RecentEvent>,
     kept: Option<KeptEpochs>,
+    /// Days that the index is for.
+    days: u16,
 }
 
 /// A usage that is decided and not committed.
@@ -61,10 +63,32 @@ impl Intake {
             accounts: String::new(),
             recent: Vec::new(),
             kept: KeptEpochs::find(partition)?,
+            days,
         };
         intake.learn(&partition.decider.texts());
         intake.forget(partition)?;
         Ok(intake)
+    }
+
+    /// Begins anew after records of quarantine were decided again: the partition has learned texts that were in no
+    /// batch, and if something was settled, other usage. Nothing is pending.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when what is committed cannot be read.
+    pub(crate) fn begin_again(
+        &mut self,
+        partition: &Partition,
+        has_settled: bool,
+    ) -> Result<(), AggregateError> {
+        if has_settled {
+            let index = filled(partition, self.days)?;
+            index.recent.take_over(&self.index.borrow().recent);
+            self.index.send_replace(Arc::new(index));
+        }
+        self.values.clear();
+        self.sources.clear();
+        self.learn(&partition.decider.texts());
+        Ok(())
     }
 
     /// The index in force.

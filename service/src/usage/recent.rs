@@ -40,6 +40,11 @@ impl RecentEvents {
         let _ = read(&self.0).events.iter().rev().all(take);
     }
 
+    /// Takes all events of another.
+    pub(super) fn take_over(&self, other: &Self) {
+        *write(&self.0) = std::mem::take(&mut *write(&other.0));
+    }
+
     /// Adds the last of some events, in order.
     pub(super) fn add(&self, events: impl DoubleEndedIterator<Item = RecentEvent>) {
         let mut last: Vec<RecentEvent> = events.rev().take(EVENTS_MAX).collect();

@@ -1,12 +1,13 @@
-//! A service over a directory, on a port of its own, and a client for it.
+//! A service that is started, stopped and started again, and a client of it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use aggregate::clock::{Clock, SystemClock};
 use aggregate::data_directory::{DataDirectory, directory_disk};
+use aggregate::error::AggregateError;
+use aggregate::export::{Export, ExportTable};
 use aggregate::partition::{Catalogs, Partition, PartitionOptions};
 use rating::catalog::{Catalog, Documents, Located, Origin, compile};
 use schemas::epoch::ContentHash;
@@ -15,160 +16,193 @@ use serde_json::{Value, json};
 use service::config::ServiceConfig;
 use service::engine::{Engine, EngineOptions, Running};
 use service::http::{Listening, Service, serve};
-use tokio::runtime::Runtime;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
 
+#[derive(Debug)]
 struct OneCatalog(Arc<Catalog>);
 
 impl Catalogs for OneCatalog {
-    fn load(&self, _: &ContentHash) -> Result<Arc<Catalog>, String> {
+    fn load(&self, _hash: &ContentHash) -> Result<Arc<Catalog>, String> {
         Ok(Arc::clone(&self.0))
     }
 }
 
-fn read<T: DeserializeOwned>(documents: &Value) -> Vec<Located<T>> {
-    let origin = Origin { file: "test".into(), line: 0 };
-    let located = |document: &Value| Located {
-        document: serde_json::from_value(document.clone()).unwrap(),
-        origin: origin.clone(),
-    };
-    documents.as_array().into_iter().flatten().map(located).collect()
-}
-
-/// A meter of each aggregation; `acme` has a contract that prices all but `users`.
-fn catalog() -> Arc<Catalog> {
-    let meter = |id: &str, aggregation: &str, value: Option<&str>| {
-        let mut meter = json!({ "id": id, "event_type": "use", "aggregation": aggregation,
-            "dimensions": { "model": "$.model", "region": "$.region" } });
-        if let Some(value) = value {
-            meter["value"] = value.into();
-            meter["if_missing"] = "ignore".into();
-        }
-        meter
-    };
-    let rate = |meter: &str| json!({ "meter": meter, "model": "per_unit", "unit_price": "0.5" });
-    let rates = ["calls", "tokens", "largest", "smallest", "level", "users"].map(rate);
-    let documents = json!({
-        "legal_entities": [{ "id": "entity" }],
-        "meters": [
-            meter("calls", "count", None),
-            meter("tokens", "sum", Some("$.tokens")),
-            meter("largest", "max", Some("$.tokens")),
-            meter("smallest", "min", Some("$.tokens")),
-            meter("level", "latest", Some("$.tokens")),
-            meter("users", "unique", Some("$.user")),
-            meter("logins", "unique", Some("$.login")),
-        ],
-        "price_books": [{ "id": "book", "currencies": ["EUR"], "versions": [{ "version": 1,
-            "rates": rates }] }],
-        "contracts": [{ "id": "contract", "accounts": ["acme"], "legal_entity": "entity", "currency": "EUR",
-            "lines": [{ "id": "line", "price_book": "book" }] }],
-    });
-    let compiled = compile(&Documents {
-        legal_entities: read(&documents["legal_entities"]),
-        meters: read(&documents["meters"]),
-        price_books: read(&documents["price_books"]),
-        contracts: read(&documents["contracts"]),
+/// A catalog: calls at a price each, and tokens in tiers, for one account.
+pub(crate) fn catalog(has_tokens: bool) -> Arc<Catalog> {
+    let mut meters =
+        vec![json!({ "id": "calls", "event_type": "api.call", "aggregation": "count", "decimals": 0 })];
+    let mut rates = vec![json!({ "meter": "calls", "model": "per_unit", "unit_price": "0.0035" })];
+    if has_tokens {
+        meters.push(json!({
+            "id": "tokens", "event_type": "llm.completion", "aggregation": "sum", "decimals": 0,
+            "value": "$.tokens",
+        }));
+        let tiers =
+            json!([{ "up_to": "1000", "unit_price": "0.01" }, { "up_to": null, "unit_price": "0.004" }]);
+        rates.push(json!({ "meter": "tokens", "model": "graduated", "tiers": tiers }));
+    }
+    let documents = Documents {
+        meters: located(meters),
+        price_books: located(vec![
+            json!({ "id": "book", "currencies": ["USD"], "versions": [{ "version": 1, "rates": rates }] }),
+        ]),
+        legal_entities: located(vec![
+            json!({ "id": "us01", "timezone": "UTC", "rounding": "half_away_from_zero" }),
+        ]),
+        contracts: located(vec![json!({
+            "id": "contract-1", "version": 1, "accounts": ["acct-1"], "legal_entity": "us01",
+            "currency": "USD", "billing_anchor": "2026-01-01",
+            "lines": [{ "id": "L-1", "price_book": "book" }],
+        })]),
         ..Documents::default()
-    });
-    Arc::new(compiled.unwrap_or_else(|problems| panic!("{}", problems[0])))
+    };
+    Arc::new(compile(&documents).unwrap())
 }
 
-/// A service that runs.
+fn located<T: DeserializeOwned>(documents: Vec<Value>) -> Vec<Located<T>> {
+    let origin = Origin { file: "test".into(), line: 0 };
+    let locate =
+        |document| Located { document: serde_json::from_value(document).unwrap(), origin: origin.clone() };
+    documents.into_iter().map(locate).collect()
+}
+
+/// A service that listens.
 pub(crate) struct Server {
-    pub(crate) engine: Engine,
     pub(crate) address: SocketAddr,
-    running: Option<Running>,
-    runtime: Runtime,
-    end: Option<oneshot::Sender<()>>,
+    pub(crate) engine: Engine,
+    running: Running,
+    ending: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
 }
 
 impl Server {
-    /// Starts one over a directory.
-    pub(crate) fn start(place: &Path, options: &EngineOptions) -> Self {
-        let catalog = catalog();
+    pub(crate) async fn start(place: &Path) -> Self {
+        Self::start_with(place, &catalog(true), 1).await
+    }
+
+    pub(crate) async fn start_with(place: &Path, catalog: &Arc<Catalog>, version: u8) -> Self {
         let directory = Arc::new(DataDirectory::open(&directory_disk(place)).unwrap());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let in_force = (ContentHash([7; 32]), Arc::clone(&catalog));
-        let partition_options =
-            PartitionOptions { decoders: options.decoders, ..PartitionOptions::default() };
-        let catalogs = OneCatalog(catalog);
-        let opened = Partition::open(directory, &catalogs, in_force, Arc::clone(&clock), partition_options);
-        let (engine, running) = Engine::start(opened.unwrap().0, options).unwrap();
-        let config = ServiceConfig { listen: "127.0.0.1:0".parse().unwrap(), ..ServiceConfig::default() };
-        let service = Service::new(engine.clone(), config.clone(), clock, None).unwrap();
-        let runtime = Runtime::new().unwrap();
-        let listening = runtime.block_on(Listening::on(&config)).unwrap();
+        let in_force = (ContentHash([version; 32]), Arc::clone(catalog));
+        let options =
+            PartitionOptions { decoders: 2, segment_bytes: 16 << 10, ..PartitionOptions::default() };
+        let catalogs = OneCatalog(Arc::clone(catalog));
+        let (partition, _) =
+            Partition::open(directory, &catalogs, in_force, Arc::clone(&clock), options).unwrap();
+        let options = EngineOptions { accrual_interval_ms: 1, free_bytes_min: 0, ..EngineOptions::default() };
+        let (engine, running) = Engine::start(partition, &options).unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = ServiceConfig { listen, ..ServiceConfig::default() };
+        let listening = Listening::on(&config).await.unwrap();
         let address = listening.address().unwrap();
-        let (end, ended) = oneshot::channel();
-        let router = service.router();
-        runtime.spawn(serve(listening, router, async {
-            let _ = ended.await;
-        }));
-        Self { engine, address, running: Some(running), runtime, end: Some(end) }
+        let service = Service::new(engine.clone(), config, clock, None).unwrap();
+        let (ending, ended) = oneshot::channel();
+        let ended = async move { drop(ended.await) };
+        let serving = tokio::spawn(serve(listening, service.router(), ended));
+        Self { address, engine, running, ending, serving }
     }
 
-    /// Ends it, after what it took is committed.
-    pub(crate) fn end(mut self) {
-        drop(self.end.take());
+    /// Ends it; all that was taken is committed, with accruals.
+    pub(crate) async fn stop(self) {
+        self.ending.send(()).unwrap();
+        self.serving.await.unwrap();
         self.engine.end();
-        self.running.take().unwrap().join();
-        self.runtime.shutdown_background();
+        drop(self.engine);
+        spawn_blocking(|| self.running.join()).await.unwrap();
     }
 
-    /// Sends a request; status, headers and body of the answer.
-    pub(crate) fn request(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> (u16, String, String) {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        write!(stream, "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n").unwrap();
-        for (name, value) in headers {
-            write!(stream, "{name}: {value}\r\n").unwrap();
-        }
-        write!(stream, "content-length: {}\r\n\r\n", body.len()).unwrap();
-        stream.write_all(body).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let body =
-            if head.contains("transfer-encoding: chunked") { dechunked(body) } else { body.to_owned() };
-        (status, head.to_owned(), body)
+    /// Counts events of an account, by their numbers.
+    pub(crate) async fn count(&self, events: Vec<Value>) -> Value {
+        let body = Value::from(events).to_string();
+        let answer =
+            request(self.address, "POST", "/v1/events", &[("content-type", "application/json")], &body);
+        let answer = answer.await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
     }
 
-    /// Asks; the answer as JSON.
-    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
-        let (status, _, body) = self.request("GET", path, &[], b"");
-        (status, serde_json::from_str(&body).unwrap_or_else(|_| panic!("{path}: {body}")))
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        request(self.address, "GET", path, &[], "").await
     }
 
-    /// Sends events, which have to be counted.
-    pub(crate) fn send(&self, events: &[Value]) {
-        let body = serde_json::to_vec(events).unwrap();
-        let kind = ("content-type", "application/cloudevents-batch+json");
-        let (status, _, answer) = self.request("POST", "/v1/events", &[kind], &body);
-        assert_eq!(status, 200, "{answer}");
-        let receipt: Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!(receipt["rejected"], 0, "{answer}");
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json")];
+        request(self.address, "POST", path, &headers, &body.to_string()).await
     }
 }
 
-fn dechunked(mut rest: &str) -> String {
-    let mut body = String::new();
-    while let Some((length, after)) = rest.split_once("\r\n") {
-        let length = usize::from_str_radix(length, 16).unwrap();
-        body.push_str(&after[..length]);
-        rest = after.get(length + 2..).unwrap_or_default();
-    }
-    body
+/// A call of an account.
+pub(crate) fn call(number: usize) -> Value {
+    event(&format!("call {number}"), "api.call", json!({}))
 }
 
-/// An event of type `use`.
-pub(crate) fn event(id: &str, account: &str, time: &str, data: &Value) -> Value {
-    json!({ "specversion": "1.0", "type": "use", "source": "test", "id": id, "subject": account,
-        "time": time, "data": data })
+pub(crate) fn event(id: &str, event_type: &str, data: Value) -> Value {
+    json!({
+        "specversion": "1.0", "id": id, "source": "shop/eu", "type": event_type, "subject": "acct-1",
+        "time": "2026-10-05T10:00:00Z", "data": data,
+    })
+}
+
+/// An answer.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
+/// Sends a request on a connection of its own.
+pub(crate) async fn open(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += &format!("content-length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    stream
+}
+
+pub(crate) async fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut stream = open(address, method, path, headers, body).await;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(!head.to_lowercase().contains("chunked"), "{head}");
+    Answer { status, text: body.to_owned() }
+}
+
+/// The events of `tallybook export`, with commas between.
+pub(crate) fn exported(place: &Path, table: ExportTable) -> String {
+    let directory = DataDirectory::read(&directory_disk(place)).unwrap();
+    let export = Export::open(&directory, 0, table).unwrap();
+    let mut events = Vec::new();
+    let rows = export.rows(0, u64::MAX, |row| {
+        events.push(serde_json::to_string(&export.cloud_event(row)).unwrap());
+        Ok::<_, AggregateError>(())
+    });
+    rows.unwrap();
+    events.join(",")
 }
