@@ -8,6 +8,7 @@ mod decode;
 mod pipeline;
 mod price_models;
 mod recovery;
+mod service;
 mod small_epochs;
 mod snapshot;
 mod workload;
@@ -19,6 +20,7 @@ criterion::criterion_group!(
     snapshot::bench,
     pipeline::bench,
     recovery::bench,
-    small_epochs::bench
+    small_epochs::bench,
+    service::bench
 );
 criterion::criterion_main!(benches);
