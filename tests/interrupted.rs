@@ -110,3 +110,36 @@ fn answers(place: &Workplace, data: &str) -> String {
     assert_eq!(called.code, 0, "{}", called.stderr);
     called.stdout
 }
+
+#[test]
+fn f11_a_run_that_finds_no_memory_ends_and_the_next_one_goes_on() {
+    let place = Workplace::new();
+    let generate = ["generate", "--events", "20000", "--accounts", "100", "--output", "workload"];
+    assert_eq!(place.call(&generate).code, 0);
+    let undisturbed = finish(&place, "undisturbed");
+    let program = env!("CARGO_BIN_EXE_tallybook");
+    let arguments = "run -q -c workload/catalog -d data workload/usage --epoch-events 1000 --threads 1";
+    let mut failed = 0;
+    for mebibytes in (50..5_000).step_by(50) {
+        let script = format!("ulimit -v {}; exec {program} {arguments}", mebibytes << 10);
+        let mut command = Command::new("bash");
+        let command = command.args(["-c", &script]).current_dir(place.path(""));
+        if command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success() {
+            break;
+        }
+        failed += 1;
+    }
+    assert!(failed > 0, "it needs no memory");
+    let last = finish(&place, "data");
+    for figure in ["received", "rated", "duplicate"] {
+        assert!(last["data"][figure].is_number());
+        assert_eq!(last["data"][figure], undisturbed["data"][figure], "{figure}");
+    }
+    let count = |data: &str| {
+        let sql = "SELECT count(*), sum(amount) FROM rated_usage";
+        place.call(&["query", "--format", "csv", "--data", data, sql]).stdout
+    };
+    assert_eq!(count("data"), count("undisturbed"));
+    let doctor = place.call(&["doctor", "data"]);
+    assert_eq!(doctor.code, 0, "{}", doctor.stdout);
+}

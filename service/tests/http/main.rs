@@ -11,6 +11,7 @@
 )]
 
 mod charges;
+mod failing_disk;
 mod quarantine;
 mod streams;
 mod support;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aggregate::clock::{Clock, SystemClock};
 use aggregate::data_directory::{DataDirectory, directory_disk};
+use aggregate::disk::Disk;
 use aggregate::error::AggregateError;
 use aggregate::export::{Export, ExportTable};
 use aggregate::partition::{Catalogs, Partition, PartitionOptions};
@@ -84,7 +85,16 @@ impl Server {
     }
 
     pub(crate) async fn start_with(place: &Path, catalog: &Arc<Catalog>, version: u8) -> Self {
-        let directory = Arc::new(DataDirectory::open(&directory_disk(place)).unwrap());
+        Self::start_on(&directory_disk(place), catalog, version, EngineOptions::default()).await
+    }
+
+    pub(crate) async fn start_on(
+        disk: &Arc<dyn Disk>,
+        catalog: &Arc<Catalog>,
+        version: u8,
+        options_of_engine: EngineOptions,
+    ) -> Self {
+        let directory = Arc::new(DataDirectory::open(disk).unwrap());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let in_force = (ContentHash([version; 32]), Arc::clone(catalog));
         let options =
@@ -92,7 +102,7 @@ impl Server {
         let catalogs = OneCatalog(Arc::clone(catalog));
         let (partition, _) =
             Partition::open(directory, &catalogs, in_force, Arc::clone(&clock), options).unwrap();
-        let options = EngineOptions { accrual_interval_ms: 1, free_bytes_min: 0, ..EngineOptions::default() };
+        let options = EngineOptions { accrual_interval_ms: 1, free_bytes_min: 0, ..options_of_engine };
         let (engine, running) = Engine::start(partition, &options).unwrap();
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let config = ServiceConfig { listen, ..ServiceConfig::default() };
