@@ -21,7 +21,7 @@ const OPTIONS: PartitionOptions =
     PartitionOptions { inline_bytes_max: 4_000, segment_bytes: 15_000, ..crate::doctor::OPTIONS };
 
 fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/samples").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/directories").join(name)
 }
 
 /// Lines whose numbers are from one on; the first is no event.
@@ -68,8 +68,8 @@ fn freeze(archive: &Path, expected: &Path) {
 #[test]
 fn f13_a_directory_of_every_format_opens_has_its_figures_and_goes_on() {
     for format in 1..=DIRECTORY_FORMAT {
-        let archive = sample(&format!("data-directory.v{format}.tar.zst"));
-        let expected = sample(&format!("data-directory.v{format}.json"));
+        let archive = sample(&format!("v{format}.tar.zst"));
+        let expected = sample(&format!("v{format}.json"));
         if !archive.exists() && std::env::var_os("UPDATE_GOLDEN").is_some() {
             freeze(&archive, &expected);
         }
