@@ -393,7 +393,8 @@ impl<'a> DeltaTable<'a> {
             ))
         })?;
         let statistics = FileStatistics::of(source.metadata.metadata());
-        let hash = source.hash().map_err(|error| refused(error.to_string()))?;
+        let unread = |error| AggregateError::Disk { path: self.disk.path(&source.name), error };
+        let hash = source.hash().map_err(unread)?;
         Ok(AddFile {
             path: path.to_owned(),
             partition_values: [].into(),

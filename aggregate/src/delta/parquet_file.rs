@@ -68,7 +68,7 @@ impl FileBytes {
 
 impl ParquetBytes {
     /// An error of the Parquet reader, or the disk's error under it.
-    fn failed(&self, path: PathBuf, error: ParquetError) -> AggregateError {
+    pub(crate) fn failed(&self, path: PathBuf, error: ParquetError) -> AggregateError {
         let failure = match self {
             Self::Memory(_) => None,
             Self::Disk(file) => file.failure.lock().unwrap_or_else(PoisonError::into_inner).take(),

@@ -147,7 +147,8 @@ pub(super) fn read_rows<E: From<AggregateError>>(
     columns: Option<&[&str]>,
     take: &mut impl FnMut(RecordBatch) -> Result<(), E>,
 ) -> Result<(), E> {
-    let failed = |error| parquet_error(&table.join(&source.name), error);
+    let name = Path::new(&source.name).file_name().unwrap_or_default();
+    let failed = |error| source.bytes().failed(table.join(name), error);
     let mut builder =
         ParquetRecordBatchReaderBuilder::new_with_metadata(source.bytes().clone(), source.metadata.clone());
     if let Some(columns) = columns {

@@ -195,8 +195,13 @@ fn rated(
 ) -> Result<(), AggregateError> {
     let positions: HashMap<&str, u16> =
         catalog.meters().iter().map(|meter| meter.id.as_str()).zip(0..).collect();
+    let mut columns = vec!["account_id", "meter_id", "source", "event_time", "quantity", "dimensions"];
+    // Only `latest` asks which event it was.
+    if catalog.meters().iter().any(|meter| meter.aggregation == Aggregation::Latest) {
+        columns.extend(["event_uuid", "event_id"]);
+    }
     let (mut current, mut first) = (0, 0);
-    pieces.read(0..=u64::MAX, None, |epoch, batch| {
+    pieces.read(0..=u64::MAX, Some(&columns), |epoch, batch| {
         if epoch != current {
             (current, first) = (epoch, 0);
         }
@@ -227,7 +232,6 @@ fn rated(
                 .map(|column| column.as_ref().filter(|column| column.is_valid(row)))
                 .map(|column| column.map(|column| column.value(row)))
                 .collect();
-            // Only `latest` asks which event it was.
             let id = if known.aggregation == Aggregation::Latest { batch.id(row) } else { String::new() };
             found.usages += 1;
             take(&CommittedUsage {

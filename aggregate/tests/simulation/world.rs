@@ -284,7 +284,6 @@ impl<'a, P: Program> World<'a, P> {
         if disk.held_most() > HELD_MAX {
             return Err(format!("{} handles held at once", disk.held_most()));
         }
-        let has_crashed = !disk.is_running();
         if disk.is_running() {
             match (&ended, plan.end) {
                 (Ended::InOrder, End::Crash(kind)) => self.machine.crash(&disk, kind),
@@ -296,8 +295,7 @@ impl<'a, P: Program> World<'a, P> {
         }
         let is_excused = match &ended {
             Ended::InOrder => true,
-            // What a process says that has ended, nobody hears.
-            Ended::Stopped(Stop::Corrupt(_)) => damaged.is_some() || has_crashed,
+            Ended::Stopped(Stop::Corrupt(_)) => damaged.is_some(),
             Ended::Stopped(Stop::Failed(_)) => disk.faults_met() > 0 || damaged.is_some(),
             Ended::Stopped(Stop::Busy) => false,
         };
