@@ -29,10 +29,12 @@ pub(crate) fn open(
     let directory = Arc::new(DataDirectory::open(disk).map_err(AggregateError::from)?);
     let catalogs = CatalogStore::new(disk);
     let in_force = (archive.hash, Arc::clone(catalog));
-    let opened = Partition::open(directory, &catalogs, in_force, Arc::new(SystemClock), options)?;
+    let (mut partition, recovered) =
+        Partition::open(directory, &catalogs, in_force, Arc::new(SystemClock), options)?;
     // IMPORTANT: before the first epoch that names it, and not if it is refused.
     catalogs.keep(archive)?;
-    Ok(opened)
+    partition.record_catalog()?;
+    Ok((partition, recovered))
 }
 
 /// Says what was found that a person may want to know.

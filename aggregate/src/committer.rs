@@ -54,7 +54,8 @@ impl EpochDraft {
     /// Is there nothing in it that would be worth an epoch?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tally.counts == EventCounts::default()
+        self.cause != EpochCause::Catalog
+            && self.tally.counts == EventCounts::default()
             && self.contents.is_empty()
             // A number stands for a text from its first epoch on: none may be passed over.
             && self.tally.new_texts == EpochTexts::default()
@@ -119,6 +120,23 @@ impl Committer {
     #[must_use]
     pub const fn standing(&self) -> &Standing {
         &self.standing
+    }
+
+    /// Does the last epoch name the catalog in force? Before the first there is nothing to name.
+    #[must_use]
+    pub fn is_catalog_recorded(&self) -> bool {
+        self.standing.catalog.is_none_or(|recorded| recorded == self.catalog.0)
+    }
+
+    /// Takes another catalog for the epochs from here on.
+    pub(crate) fn change_catalog(&mut self, in_force: (ContentHash, Arc<Catalog>)) {
+        self.catalog = in_force;
+    }
+
+    /// Hash of the catalog in force.
+    #[must_use]
+    pub const fn catalog(&self) -> ContentHash {
+        self.catalog.0
     }
 
     /// The ledger.

@@ -13,7 +13,10 @@ use schemas::timestamp::Timestamp;
 use serde_json::{Map, Value};
 
 /// The rows of a batch, with nulls.
-pub(crate) fn rows(batch: &RecordBatch) -> Result<Vec<Map<String, Value>>, ArrowError> {
+///
+/// # Errors
+/// What Arrow cannot write.
+pub fn rows(batch: &RecordBatch) -> Result<Vec<Map<String, Value>>, ArrowError> {
     let mut fields = Vec::new();
     let mut columns = Vec::new();
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
@@ -34,7 +37,7 @@ pub(crate) fn rows(batch: &RecordBatch) -> Result<Vec<Map<String, Value>>, Arrow
 /// A column whose decimals are texts.
 fn textual(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     match column.data_type() {
-        DataType::Decimal128(..) => cast(column, &DataType::Utf8),
+        DataType::Decimal128(..) | DataType::Decimal256(..) => cast(column, &DataType::Utf8),
         // How Arrow writes a time zone depends on what it was built with.
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let times = column.as_primitive::<TimestampMicrosecondType>();

@@ -43,7 +43,7 @@ pub mod error;
 pub mod export;
 mod fold;
 pub mod identities;
-mod json_rows;
+pub mod json_rows;
 pub mod ledger;
 pub mod live;
 pub mod overview;

@@ -6,8 +6,11 @@
 //! What could not be decided or committed is half in the state of the decider. Nothing is decided or committed from
 //! then on: the process has to start again.
 
+use std::sync::Arc;
+
 use ingest::event_batch::EventBatch;
-use schemas::epoch::{Epoch, EpochCause, InputProgress, SettledRecord};
+use rating::catalog::Catalog;
+use schemas::epoch::{ContentHash, Epoch, EpochCause, InputProgress, SettledRecord};
 
 use crate::accrual_round::Revisions;
 use crate::accrual_table::{AccrualBuffers, AccrualTable, AccrualTotals};
@@ -25,6 +28,7 @@ use crate::snapshot::SnapshotLimits;
 /// A partition with the tables of the epoch that is being made.
 pub struct LiveWriter {
     partition: Partition,
+    inputs: Vec<String>,
     tables: EpochTables,
     decided: DecidedBatch,
     buffers: Option<AccrualBuffers>,
@@ -37,23 +41,37 @@ impl LiveWriter {
     /// # Errors
     /// [`AggregateError`].
     pub fn new(partition: Partition, inputs: Vec<String>) -> Result<Self, AggregateError> {
-        let standing = partition.committer.standing();
-        let mut tables = EpochTables::new(
-            partition.directory().disk(),
-            standing.partition,
-            standing.epoch + 1,
-            partition.catalog(),
-            &partition.decider.texts(),
-            inputs,
-        )?;
-        tables.begin_again(partition.committer.files());
-        Ok(Self { partition, tables, decided: DecidedBatch::default(), buffers: None, is_stopped: false })
+        let tables = tables(&partition, inputs.clone())?;
+        let (decided, buffers) = (DecidedBatch::default(), None);
+        Ok(Self { partition, inputs, tables, decided, buffers, is_stopped: false })
     }
 
     /// The partition.
     #[must_use]
     pub const fn partition(&self) -> &Partition {
         &self.partition
+    }
+
+    /// Goes on under another catalog, which is stored, with so many decoders that begin anew; the epoch that records it.
+    /// Everything decided is committed.
+    ///
+    /// # Errors
+    /// [`AggregateError::CatalogConflict`] when the catalog would change what is rated already, and
+    /// [`AggregateError::NotCommitted`]: nothing has changed then. When the epoch cannot be committed, nothing is any more.
+    pub fn change_catalog(
+        &mut self,
+        in_force: (ContentHash, Arc<Catalog>),
+        decoders: usize,
+    ) -> Result<Option<Epoch>, AggregateError> {
+        self.begin()?;
+        if let Err(error) = self.partition.change_catalog(in_force, decoders) {
+            self.is_stopped = false;
+            return Err(error);
+        }
+        let recorded = self.partition.record_catalog()?;
+        self.tables = tables(&self.partition, self.inputs.clone())?;
+        self.is_stopped = false;
+        Ok(recorded)
     }
 
     /// Takes in the batches of one decoder more; its number.
@@ -198,6 +216,21 @@ impl LiveWriter {
     pub fn into_partition(self) -> Partition {
         self.partition
     }
+}
+
+/// Tables of the next epoch.
+fn tables(partition: &Partition, inputs: Vec<String>) -> Result<EpochTables, AggregateError> {
+    let standing = partition.committer.standing();
+    let mut tables = EpochTables::new(
+        partition.directory().disk(),
+        standing.partition,
+        standing.epoch + 1,
+        partition.catalog(),
+        &partition.decider.texts(),
+        inputs,
+    )?;
+    tables.begin_again(partition.committer.files());
+    Ok(tables)
 }
 
 /// Accruals of one epoch, in one part.

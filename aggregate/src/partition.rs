@@ -11,10 +11,11 @@ use std::thread;
 
 use ingest::dedup::Month;
 use rating::catalog::Catalog;
-use schemas::epoch::{ContentHash, ContentKind, Epoch};
+use schemas::epoch::{ContentHash, ContentKind, Epoch, EpochCause};
 use schemas::timestamp::Timestamp;
 
 use crate::accrual_round::Revisions;
+use crate::accrual_table::AccrualTotals;
 use crate::books::CurrencySums;
 use crate::checkpoint::{self, SkippedCheckpoint, Standing};
 use crate::clock::Clock;
@@ -26,6 +27,8 @@ use crate::error::AggregateError;
 use crate::fold::{Folder, open_run};
 use crate::identities::Identities;
 use crate::ledger::{Ledger, LedgerError, SEGMENT_BYTES, SealedEpoch};
+use crate::quarantine_table::QuarantineTotals;
+use crate::rated_usage_table::RatedTotals;
 use crate::readers;
 use crate::snapshot::{self, SnapshotLimits};
 
@@ -218,6 +221,51 @@ impl Partition {
         Ok(Some(committed.epoch))
     }
 
+    /// Goes on under another catalog, which is stored; the epoch that records it is committed by
+    /// [`Partition::record_catalog`], before anything else. Nothing changes on an error.
+    ///
+    /// # Errors
+    /// [`AggregateError::CatalogConflict`] when the catalog would change what is rated already, and
+    /// [`AggregateError::NotCommitted`] while events are decided and not committed.
+    pub(crate) fn change_catalog(
+        &mut self,
+        in_force: (ContentHash, Arc<Catalog>),
+        decoders: usize,
+    ) -> Result<(), AggregateError> {
+        if !self.decider.is_cut() {
+            return Err(AggregateError::NotCommitted);
+        }
+        self.decider.change_catalog(Arc::clone(&in_force.1), self.directory.key(), decoders)?;
+        self.catalog = Arc::clone(&in_force.1);
+        self.committer.change_catalog(in_force);
+        // It was of the catalog before.
+        self.state = None;
+        Ok(())
+    }
+
+    /// Commits an epoch that names the catalog in force, if the last one names another; `None` if it does not.
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn record_catalog(&mut self) -> Result<Option<Epoch>, AggregateError> {
+        if self.committer.is_catalog_recorded() {
+            return Ok(None);
+        }
+        // What is accrued stays so: a catalog that would change it is refused.
+        let is_accrued = self.committer.standing().books.is_accrued;
+        let draft = EpochDraft {
+            cause: EpochCause::Catalog,
+            positions: Vec::new(),
+            tally: self.decider.cut(),
+            rated: RatedTotals::default(),
+            quarantine: QuarantineTotals::default(),
+            accruals: is_accrued.then(AccrualTotals::default),
+            settled: Vec::new(),
+            contents: Vec::new(),
+        };
+        self.commit(draft, is_accrued.then(Revisions::default).as_ref())
+    }
+
     /// Makes room in memory for identities, if there is none: what is on disk is looked up there from here on.
     ///
     /// # Errors
@@ -235,7 +283,7 @@ impl Partition {
     /// none while events are decided and not committed.
     #[must_use]
     pub fn wants_checkpoint(&self) -> bool {
-        checkpoint_is_due(&self.decider, self.committer.since_checkpoint()) && self.decider.is_cut()
+        checkpoint_is_due(&self.decider, self.committer.since_checkpoint()) && self.can_checkpoint()
     }
 
     /// Commits the last epoch of a run; meanwhile the state after it is put together, if a checkpoint is due then.
@@ -267,12 +315,17 @@ impl Partition {
     /// # Errors
     /// [`AggregateError`]; the partition can go on.
     pub fn checkpoint(&mut self) -> Result<(), AggregateError> {
-        if !self.decider.is_cut() {
+        if !self.can_checkpoint() {
             return Err(AggregateError::NotCommitted);
         }
         let state = self.prepare_checkpoint()?;
         self.committer.write_checkpoint(&state)?;
         self.committer.end_checkpoint()
+    }
+
+    /// Is the state that of the last epoch, under the catalog that it names?
+    fn can_checkpoint(&self) -> bool {
+        self.decider.is_cut() && self.committer.is_catalog_recorded()
     }
 
     /// The state for a checkpoint of the last epoch, after its identities are all in runs.

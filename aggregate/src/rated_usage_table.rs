@@ -45,7 +45,7 @@ pub struct RatedUsageTable {
 }
 
 /// What was written, added up from the rows themselves.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RatedTotals {
     /// Rows.
     pub rows: u64,

@@ -75,6 +75,8 @@ pub enum EpochCause {
     Usage,
     /// Decides quarantined records again.
     Replay,
+    /// Another catalog is in force from here on.
+    Catalog,
 }
 
 /// How far an input was read by an epoch: `(from, to]`.

@@ -49,6 +49,7 @@ fn column(field: &Field, epochs: &[CommittedEpoch]) -> Result<ArrayRef, ArrowErr
         "cause" => text(|epoch| match epoch.document.cause {
             EpochCause::Usage => "usage",
             EpochCause::Replay => "replay",
+            EpochCause::Catalog => "catalog",
         }),
         "hash" => hash(|epoch| epoch.hash),
         "previous" => hash(|epoch| epoch.document.previous),

@@ -49,10 +49,13 @@ pub(crate) enum Work {
     Compact,
     /// Removes what nothing needs any more.
     Remove,
+    /// Takes another catalog into force, which says the same.
+    ChangeCatalog,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 4] = [Self::Checkpoint, Self::Snapshot, Self::Compact, Self::Remove];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Checkpoint, Self::Snapshot, Self::Compact, Self::Remove, Self::ChangeCatalog];
 }
 
 /// Why a process cannot go on.

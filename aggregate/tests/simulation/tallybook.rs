@@ -42,7 +42,8 @@ const OPTIONS: PartitionOptions = PartitionOptions {
 const JOIN_ALL: CompactionLimits =
     CompactionLimits { small_bytes: 1 << 30, small_files_min: 2, joined_bytes_max: 1 << 30 };
 
-const CATALOG: ContentHash = ContentHash([7; 32]);
+/// The catalogs that are in force in turn; they say the same.
+const CATALOGS: [ContentHash; 2] = [ContentHash([7; 32]), ContentHash([8; 32])];
 
 /// The program, with its catalog.
 pub(crate) struct Tallybook {
@@ -69,7 +70,11 @@ struct OneCatalog<'a>(&'a Arc<Catalog>);
 
 impl Catalogs for OneCatalog<'_> {
     fn load(&self, hash: &ContentHash) -> Result<Arc<Catalog>, String> {
-        if *hash == CATALOG { Ok(Arc::clone(self.0)) } else { Err("there is no such catalog".to_owned()) }
+        if CATALOGS.contains(hash) {
+            Ok(Arc::clone(self.0))
+        } else {
+            Err("there is no such catalog".to_owned())
+        }
     }
 }
 
@@ -102,19 +107,22 @@ impl Tallybook {
         let mut draw = || HashKey::fixed(process.draw());
         let directory = DataDirectory::open_drawing(disk, &mut draw).map_err(|error| stop(error.into()))?;
         let clock = Arc::new(SetClock(now.into()));
-        let in_force = (CATALOG, Arc::clone(&self.catalog));
+        let in_force = (CATALOGS[0], Arc::clone(&self.catalog));
         let catalogs = OneCatalog(&self.catalog);
         let told: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
         let opened = Partition::open(Arc::new(directory), &catalogs, in_force, told, self.options);
-        let (partition, _) = opened.map_err(stop)?;
+        let (mut partition, _) = opened.map_err(stop)?;
+        partition.record_catalog().map_err(stop)?;
         let key = *partition.directory().key();
-        let decoder = Decoder::new(0, Arc::clone(&self.plan), Arc::clone(&self.accounts), key);
+        let names = (Arc::clone(&self.plan), Arc::clone(&self.accounts), key);
+        let decoder = decoder(&names);
         let positions = &partition.committer.standing().positions;
         let position = positions.of(&file()).unwrap_or_default();
         let writer = LiveWriter::new(partition, vec![FILE.to_owned()]).map_err(stop)?;
         let batch = EventBatch::new(self.plan.dimensions().len());
         Ok(TallybookProcess {
             writer,
+            names,
             decoder,
             batch,
             clock,
@@ -125,8 +133,16 @@ impl Tallybook {
     }
 }
 
+/// What a decoder works by.
+type Names = (Arc<MeteringPlan>, Arc<Interner>, HashKey);
+
+fn decoder((plan, accounts, key): &Names) -> Decoder {
+    Decoder::new(0, Arc::clone(plan), Arc::clone(accounts), *key)
+}
+
 pub(crate) struct TallybookProcess {
     writer: LiveWriter,
+    names: Names,
     decoder: Decoder,
     batch: EventBatch,
     clock: Arc<SetClock>,
@@ -191,6 +207,7 @@ impl Process for TallybookProcess {
                 self.clock.0.fetch_add(2 * RETENTION_MS * 1_000, Ordering::SeqCst);
                 self.snapshot()
             }
+            Work::ChangeCatalog => self.change_catalog(),
         }
     }
 
@@ -203,6 +220,21 @@ impl Process for TallybookProcess {
 impl TallybookProcess {
     fn snapshot(&mut self) -> Result<(), Stop> {
         self.writer.snapshot(SnapshotLimits::NOTHING).map(drop).map_err(stop)
+    }
+
+    fn change_catalog(&mut self) -> Result<(), Stop> {
+        let partition = self.writer.partition();
+        let (in_force, catalog) = (partition.committer.catalog(), Arc::clone(partition.catalog()));
+        let next = CATALOGS.into_iter().find(|hash| *hash != in_force).unwrap_or(in_force);
+        match self.writer.change_catalog((next, catalog), 1) {
+            // There is usage that is decided and not committed.
+            Err(AggregateError::NotCommitted) => Ok(()),
+            changed => {
+                changed.map_err(stop)?;
+                self.decoder = decoder(&self.names);
+                Ok(())
+            }
+        }
     }
 
     fn compact(&self, now: i64) -> Result<(), Stop> {
