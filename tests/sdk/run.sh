@@ -1,9 +1,9 @@
 #!/bin/sh
 # Runs the published clients against a service on a port of its own.
 # Usage: tests/sdk/run.sh SDK_SERVER, the path of the example `sdk_server` of the package `service`.
-# PYTHON and NODE_PATH say where the clients are installed.
+# PYTHON and NODE_PATH say where the clients are installed; those for Go and Java are fetched where there is `go` and `mvn`.
 set -eu
-here=$(dirname "$0")
+here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 mkfifo "$work/stdin"
 "$1" <"$work/stdin" >"$work/address" &
@@ -18,3 +18,15 @@ address=$(sed -n 's/^listening on //p' "$work/address")
 cp "$here/openmeter_quickstart.mjs" "$work/"
 ln -s "${NODE_PATH:-$here/node_modules}" "$work/node_modules"
 node "$work/openmeter_quickstart.mjs" "$address"
+if command -v go >/dev/null; then
+    (cd "$here/go" && go run . "$address")
+else
+    echo 'NOT TESTED: no go, so not the CloudEvents SDK for Go'
+fi
+if command -v mvn >/dev/null; then
+    cp -r "$here/java" "$work/java"
+    (cd "$work/java" && mvn -q -B package dependency:copy-dependencies -DoutputDirectory=target/lib)
+    java -cp "$work/java/target/classes:$work/java/target/lib/*" Client "$address"
+else
+    echo 'NOT TESTED: no mvn, so not the CloudEvents SDK for Java'
+fi
