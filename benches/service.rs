@@ -48,6 +48,7 @@ pub(crate) fn bench(_: &mut Criterion) {
         "service/batches={BATCH_EVENTS}/connections={BATCH_CONNECTIONS}: {per_second} events/s, {per_cpu} events per CPU-second"
     );
     drop(served);
+    usage(&place.join("usage"), &catalog, &batches, &lines, per_second);
     let run = run_cpu_ms(&place.join("run"), &catalog, &workload.directory.path().join("workload/usage"));
     println!("service/file_job: {} events per CPU-second", 1_000 * crate::workload::EVENTS / run.max(1));
 
@@ -69,6 +70,33 @@ pub(crate) fn bench(_: &mut Criterion) {
     println!("service/single/load=tenth: {}", shown(latencies));
     drop(served);
     fs::remove_dir_all(place).unwrap();
+}
+
+/// How long `GET /v1/usage` of one account and month takes while events arrive at half the peak.
+fn usage(data: &Path, catalog: &Path, batches: &[Vec<u8>], lines: &[String], peak: u64) {
+    let field = |line: &str, name: &str| {
+        let value: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(value.get(name)?.as_str()?.to_owned())
+    };
+    let known = lines.iter().find_map(|line| Some((field(line, "subject")?, field(line, "time")?)));
+    let (account, time) = known.unwrap();
+    let meter = &workload().catalog.meters()[0].id;
+    let month = &time[..7];
+    let path = format!(
+        "/v1/usage?account={account}&meter={meter}&from={month}-01T00:00:00Z&to={month}-28T00:00:00Z&window=day"
+    );
+    let question = vec![format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes(); 400];
+    let served = Served::start(data, catalog);
+    let rounds = 2 * batches.len() / BATCH_CONNECTIONS.max(1);
+    let pause = Duration::from_micros(2_000_000 * (BATCH_CONNECTIONS * BATCH_EVENTS) as u64 / peak.max(1));
+    let asking = pause * u32::try_from(rounds / 2).unwrap() / 400;
+    let latencies = thread::scope(|scope| {
+        let events = scope.spawn(|| served.load(BATCH_CONNECTIONS, batches, Some(pause)));
+        let latencies = served.ask(question.iter(), Some(asking));
+        events.join().unwrap();
+        latencies
+    });
+    println!("service/usage/load=half: {}", shown(latencies));
 }
 
 fn per_second(number: usize, time: Duration) -> u64 {
@@ -145,7 +173,11 @@ impl Served {
             command.env_remove(name);
         }
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).arg("--catalog").arg(catalog);
-        let mut child = command.env("TALLYBOOK_LOG", "warn").stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .envs([("TALLYBOOK_LOG", "warn"), ("TALLYBOOK_USAGE_DAYS", "3650")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().rsplit("//").next().unwrap().parse().unwrap();

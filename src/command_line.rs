@@ -56,6 +56,40 @@ pub enum Command {
     Export(ExportArguments),
     /// Write a reference workload with its catalog and its exact truth
     Generate(GenerateArguments),
+    /// Answer a query of standard input, for the service
+    #[command(hide = true)]
+    AnswerQuery(AnswerQueryArguments),
+}
+
+/// `answer-query`.
+#[derive(Debug, Args)]
+pub struct AnswerQueryArguments {
+    /// Data directory
+    #[arg(long)]
+    pub data: PathBuf,
+    /// How rows are written
+    #[arg(long)]
+    pub format: AnswerFormat,
+    /// Memory of the query
+    #[arg(long)]
+    pub memory_mib: u32,
+    /// Rows of the answer
+    #[arg(long)]
+    pub rows_max: u32,
+    /// Bytes of the answer
+    #[arg(long)]
+    pub bytes_max: u64,
+}
+
+/// How rows are written for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AnswerFormat {
+    /// One JSON document
+    Json,
+    /// CSV with a header
+    Csv,
+    /// An Arrow IPC stream
+    Arrow,
 }
 
 /// `demo`.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tallybook::command_line::{Command, CommandLine};
+use tallybook::sql::answering::answer_query;
 use tallybook::{commands, exit_code};
 
 fn main() -> ExitCode {
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => commands::inspect(&arguments),
         Command::Export(arguments) => commands::export(&arguments),
         Command::Generate(arguments) => commands::generate(&arguments),
+        Command::AnswerQuery(arguments) => answer_query(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

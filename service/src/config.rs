@@ -38,6 +38,8 @@ pub struct ServiceConfig {
     pub limits: Limits,
     /// How events are committed.
     pub commit: CommitConfig,
+    /// What a query may take.
+    pub query: QueryConfig,
 }
 
 /// Files in PEM form.
@@ -139,6 +141,28 @@ pub struct CommitConfig {
     pub free_bytes_min: u64,
 }
 
+/// What a query may take.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueryConfig {
+    /// Queries at once, each on a thread of its own.
+    pub at_once: u16,
+    /// Seconds.
+    pub seconds_max: u32,
+    /// Memory, in MiB.
+    pub memory_mib: u32,
+    /// Rows of an answer.
+    pub rows_max: u32,
+    /// Bytes of an answer.
+    pub answer_bytes_max: u64,
+}
+
+impl Default for QueryConfig {
+    fn default() -> Self {
+        Self { at_once: 2, seconds_max: 30, memory_mib: 256, rows_max: 100_000, answer_bytes_max: 64 << 20 }
+    }
+}
+
 impl Default for ServiceConfig {
     fn default() -> Self {
         Self {
@@ -156,6 +180,7 @@ impl Default for ServiceConfig {
             tokens: Vec::new(),
             limits: Limits::default(),
             commit: CommitConfig::default(),
+            query: QueryConfig::default(),
         }
     }
 }
@@ -241,7 +266,7 @@ pub enum ConfigError {
         what: String,
     },
     /// A limit that lets nothing through.
-    #[error("limits.{0} is 0: nothing could be done")]
+    #[error("{0} is 0: nothing could be done")]
     Zero(&'static str),
 }
 
@@ -285,11 +310,12 @@ impl ServiceConfig {
         }
         let limits = &self.limits;
         let zero = [
-            ("connections_max", limits.connections_max),
-            ("body_bytes_max", limits.body_bytes_max),
-            ("request_events_max", limits.request_events_max),
-            ("waiting_bytes_max", limits.waiting_bytes_max),
-            ("header_bytes_max", limits.header_bytes_max),
+            ("limits.connections_max", limits.connections_max),
+            ("limits.body_bytes_max", limits.body_bytes_max),
+            ("limits.request_events_max", limits.request_events_max),
+            ("limits.waiting_bytes_max", limits.waiting_bytes_max),
+            ("limits.header_bytes_max", limits.header_bytes_max),
+            ("query.at_once", self.query.at_once.into()),
         ];
         zero.into_iter()
             .find(|(_, value)| *value == 0)

@@ -3,6 +3,7 @@
 //! An archive is a tar file with the files in order of their names and nothing that differs from one reading to the
 //! next, so that its hash is that of the catalog: the same files have the same hash, wherever they are.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use schemas::epoch::ContentHash;
 
-use super::CatalogError;
+use super::{CatalogError, upload};
 
 /// Endings of files that are catalog files.
 const ENDINGS: [&str; 7] = ["yaml", "yml", "json", "ndjson", "jsonl", "csv", "parquet"];
@@ -41,6 +42,9 @@ impl CatalogFiles {
         if directory.is_file() {
             return Err(CatalogError::NoDirectory(directory.to_owned()));
         }
+        if let Some(files) = upload::interrupted(directory)? {
+            return Ok(files);
+        }
         let mut paths = Vec::new();
         find_files(directory, &mut paths)?;
         let mut files = Vec::new();
@@ -52,6 +56,21 @@ impl CatalogFiles {
             files.push(CatalogFile { name, content });
         }
         Ok(Self { place: directory.to_owned(), files })
+    }
+
+    /// Files that come from elsewhere, by their paths below a directory.
+    pub(super) fn of_files(place: impl Into<PathBuf>, files: BTreeMap<String, Bytes>) -> Self {
+        let mut files: Vec<CatalogFile> =
+            files.into_iter().map(|(name, content)| CatalogFile { name, content: Some(content) }).collect();
+        // The order in which directories are read.
+        files.sort_by(|one, other| Path::new(&one.name).cmp(Path::new(&other.name)));
+        Self { place: place.into(), files }
+    }
+
+    /// What is in the files, by their paths.
+    pub(super) fn contents(&self) -> BTreeMap<String, Bytes> {
+        let files = self.files.iter().filter_map(|file| Some((file.name.clone(), file.content.clone()?)));
+        files.collect()
     }
 
     /// The files as one archive.
@@ -98,7 +117,7 @@ pub struct CatalogArchive {
 }
 
 /// Finds catalog files below a directory, in order of their names.
-fn find_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), CatalogError> {
+pub(super) fn find_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), CatalogError> {
     let failed = |error| CatalogError::Read { path: directory.to_owned(), error };
     let mut entries = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
@@ -112,11 +131,16 @@ fn find_files(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), CatalogE
         }
         if path.is_dir() {
             find_files(&path, files)?;
-        } else if ENDINGS.contains(&&*ending(&path)) {
+        } else if is_catalog_file(&ending(&path)) {
             files.push(path);
         }
     }
     Ok(())
+}
+
+/// Do files of a catalog have such an ending?
+pub(super) fn is_catalog_file(ending: &str) -> bool {
+    ENDINGS.contains(&ending)
 }
 
 /// The ending of a file's name, in lower case.

@@ -5,7 +5,9 @@
 mod contract_table;
 pub mod files;
 mod node;
+pub mod source;
 pub mod store;
+mod upload;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

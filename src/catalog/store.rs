@@ -1,5 +1,6 @@
 //! The catalogs that a data directory was rated with, by hash.
 
+use std::io;
 use std::sync::Arc;
 
 use aggregate::disk::{self, Disk};
@@ -33,6 +34,18 @@ impl CatalogStore {
         let name = name_of(&archive.hash);
         let kept = disk::replace(&*self.0, &name, &archive.bytes);
         kept.map_err(|error| CatalogError::Read { path: self.0.path(&name), error })
+    }
+
+    /// The archive of a catalog, if it is kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn archive(&self, hash: &ContentHash) -> io::Result<Option<Vec<u8>>> {
+        match disk::read(&*self.0, &name_of(hash)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -14,14 +14,16 @@ use anyhow::{Context, Result, anyhow};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use service::config::{ConfigError, ServiceConfig};
 use service::engine::{Engine, EngineOptions, State};
-use service::http::{Listening, Metrics, Service, serve as serve_connections};
+use service::http::{Listening, Metrics, Service, Sources, serve as serve_connections};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::catalog::compile_files;
 use crate::catalog::files::CatalogFiles;
+use crate::catalog::source::DirectoryCatalogs;
 use crate::command_line::ServeArguments;
 use crate::opening;
+use crate::sql::serving::Queries;
 
 /// The commented configuration with what holds where nothing is said.
 pub const DEFAULT_CONFIG: &str = include_str!("../../deploy/tallybook.toml");
@@ -48,6 +50,13 @@ pub fn serve(arguments: &ServeArguments) -> Result<()> {
     let (engine, running) = Engine::start(partition, &options).map_err(|error| anyhow!(error))?;
     let service =
         Service::new(engine.clone(), config.clone(), Arc::new(SystemClock), Some(Metrics(metrics)))?;
+    service.set_sources(Sources {
+        catalogs: Some(Arc::new(DirectoryCatalogs::new(
+            config.catalog.clone(),
+            &directory_disk(&config.data),
+        ))),
+        queries: Some(Arc::new(Queries::new(config.data.clone(), config.query))),
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listening = Listening::on(&config).await?;

@@ -162,7 +162,7 @@ fn as_record(schema: &SchemaRef, row: &[String]) -> Table {
 }
 
 /// A batch whose lists and structures are texts, which is all that CSV can hold.
-fn flat(batch: &RecordBatch) -> Result<RecordBatch> {
+pub(super) fn flat(batch: &RecordBatch) -> Result<RecordBatch> {
     let schema = batch.schema();
     let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
         let is_nested = field.data_type().is_nested();

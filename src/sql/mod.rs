@@ -6,9 +6,11 @@
 //! decimals, not floats. Nothing a query says changes the data.
 
 mod answer;
+pub mod answering;
 mod checked_sum;
 pub mod prompt;
 mod record_text;
+pub mod serving;
 mod tables;
 mod uuid_text;
 pub mod views;
@@ -27,6 +29,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{AggregateUDF, LogicalPlan, ScalarUDF};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
@@ -76,13 +79,18 @@ impl Session {
     /// # Errors
     /// [`AggregateError`] when the directory cannot be read; what DataFusion says of a table it cannot read.
     pub async fn open(data: &Path) -> anyhow::Result<Self> {
+        Self::open_within(data, Arc::default()).await
+    }
+
+    /// Opens a data directory for queries that run within an environment.
+    async fn open_within(data: &Path, runtime: Arc<RuntimeEnv>) -> anyhow::Result<Self> {
         let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::new(data));
         let directory = DataDirectory::read(&disk).map_err(AggregateError::from)?;
         let (epoch, views) = snapshot::views(&directory, PARTITION)?;
         let mut config = SessionConfig::new().with_information_schema(true);
         config.options_mut().sql_parser.parse_float_as_decimal = true;
         config.options_mut().execution.parquet.pushdown_filters = true;
-        let context = SessionContext::new_with_config(config);
+        let context = SessionContext::new_with_config_rt(config, runtime);
         context.register_udaf(AggregateUDF::from(checked_sum::CheckedSum::new()));
         context.register_udf(ScalarUDF::from(uuid_text::UuidText::new()));
         context.register_udf(ScalarUDF::from(record_text::RecordText::new()));

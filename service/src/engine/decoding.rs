@@ -1,13 +1,15 @@
 //! Decoding submissions, several at once.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, select};
 use ingest::body::{BodyError, values_of};
-use ingest::decoder::{Decoder, Records};
+use ingest::decoder::Records;
 use ingest::event_batch::EventBatch;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::in_force::InForce;
 use super::submission::{Answer, EngineError, Layout, Outcome, Waiting};
 use super::verdict::Verdicts;
 
@@ -27,24 +29,48 @@ pub(super) struct Client {
     pub(super) room: OwnedSemaphorePermit,
 }
 
-/// Decodes submissions until there are no more, or nobody decides them: `ended` is closed then.
-pub(super) fn decode(
-    mut decoder: Decoder,
-    dimensions: usize,
-    events_max: usize,
-    waiting: &Receiver<Waiting>,
-    ended: &Receiver<Infallible>,
-    empty: &Receiver<EventBatch>,
-    decoded: &Sender<Decoded>,
-) {
+/// Asks a decoder to stop between two submissions.
+pub(super) struct Pause {
+    /// Told when it has stopped.
+    pub(super) stopped: Sender<()>,
+    /// What it goes on under, if that is another catalog.
+    pub(super) go: Receiver<Option<Arc<InForce>>>,
+}
+
+/// Where a decoder gets its work from, and where it goes.
+pub(super) struct Channels {
+    pub(super) waiting: Receiver<Waiting>,
+    pub(super) pauses: Receiver<Pause>,
+    /// Closed when nobody decides any more.
+    pub(super) ended: Receiver<Infallible>,
+    pub(super) empty: Receiver<EventBatch>,
+    pub(super) decoded: Sender<Decoded>,
+}
+
+/// Decodes submissions until there are no more, or nobody decides them.
+pub(super) fn decode(number: usize, mut in_force: Arc<InForce>, events_max: usize, channels: &Channels) {
+    let Channels { waiting, pauses, ended, empty, decoded } = channels;
+    let mut decoder = in_force.decoder(number);
     loop {
         // Whoever holds an engine could still send.
         let next = select! {
             recv(waiting) -> next => next.ok(),
+            recv(pauses) -> pause => {
+                let Ok(Pause { stopped, go }) = pause else { return };
+                let _ = stopped.send(());
+                let Ok(changed) = go.recv() else { return };
+                if let Some(changed) = changed {
+                    in_force = changed;
+                    decoder = in_force.decoder(number);
+                    // They may have other columns.
+                    while empty.try_recv().is_ok() {}
+                }
+                continue;
+            },
             recv(ended) -> _ => None,
         };
         let Some(Waiting { submission, reply, room }) = next else { return };
-        let mut batch = empty.try_recv().unwrap_or_else(|_| EventBatch::new(dimensions));
+        let mut batch = empty.try_recv().unwrap_or_else(|_| EventBatch::new(in_force.dimensions()));
         let records = match submission.layout {
             Layout::Lines => Ok(Records::Lines),
             Layout::Values => values_of(&submission.body, events_max).map(Records::Values),

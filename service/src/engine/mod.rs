@@ -9,7 +9,9 @@
 //! bounded, and who finds no room is told at once. One thread decides and commits: everybody who waits goes into the
 //! next epoch, and one sync answers them all.
 
+mod catalog_change;
 mod decoding;
+mod in_force;
 mod submission;
 mod verdict;
 mod writing;
@@ -19,22 +21,26 @@ use std::thread;
 
 use aggregate::account_charges::ChargeState;
 use aggregate::data_directory::DataDirectory;
+use aggregate::decider::Decider;
+use aggregate::error::AggregateError;
 use aggregate::live::LiveWriter;
 use aggregate::partition::Partition;
-use aggregate::replay::{OpenRecord, Replayed, number_accounts};
+use aggregate::replay::{OpenRecord, Replayed};
 use crossbeam_channel::{Sender, bounded};
-use ingest::decoder::Decoder;
 use ingest::event_batch::EventBatch;
-use ingest::interner::Interner;
-use ingest::metering::MeteringPlan;
+use rating::catalog::Catalog;
+use schemas::epoch::ContentHash;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::usage::{Intake, UsageIndex};
-use decoding::{Decoded, decode};
+pub use catalog_change::CatalogChange;
+use catalog_change::CatalogCommand;
+use decoding::{Channels, Decoded, decode};
+pub use in_force::InForce;
 use submission::Waiting;
 pub use submission::{Answer, EngineError, Layout, Outcome, Submission};
 pub use verdict::{Remark, Verdict, Verdicts};
-use writing::{Command, ReplayCommand, Writing};
+use writing::{Command, Decoders, ReplayCommand, Writing};
 pub use writing::{Progress, State};
 
 /// Name of the input that records of requests have in quarantine.
@@ -87,16 +93,16 @@ pub struct Engine {
     room: Arc<Semaphore>,
     progress: watch::Receiver<Progress>,
     usage: watch::Receiver<Arc<UsageIndex>>,
+    in_force: watch::Receiver<Arc<InForce>>,
     directory: Arc<DataDirectory>,
     partition: u32,
-    accounts: Arc<Interner>,
 }
 
 /// Room that a request was given for its bytes.
 #[derive(Debug)]
 pub struct Room(OwnedSemaphorePermit);
 
-/// The thread that commits, to wait for its end. Those that decode end with the last [`Engine`].
+/// The thread that commits, to wait for its end. Those that decode end with it.
 #[derive(Debug)]
 pub struct Running(thread::JoinHandle<()>);
 
@@ -109,11 +115,8 @@ impl Engine {
         partition: Partition,
         options: &EngineOptions,
     ) -> Result<(Self, Running), Box<dyn std::error::Error + Send + Sync>> {
-        let catalog = Arc::clone(partition.catalog());
-        let key = *partition.directory().key();
-        let plan = Arc::new(MeteringPlan::new(catalog.meters()));
-        let accounts = Arc::new(number_accounts(&catalog));
-        let dimensions = plan.dimensions().len();
+        let catalog = (partition.committer.catalog(), Arc::clone(partition.catalog()));
+        let in_force = Arc::new(InForce::new(catalog.0, catalog.1, *partition.directory().key()));
         let epoch = partition.committer.standing().epoch;
         let intake = Intake::start(&partition, options.usage_days)?;
         let usage = intake.index();
@@ -127,17 +130,25 @@ impl Engine {
         let (commands, commands_rx) = bounded(COMMANDS_MAX);
         let (writes, ended) = bounded::<std::convert::Infallible>(0);
         let (progress_tx, progress) = watch::channel(Progress::at(epoch));
+        let mut pauses = Vec::new();
         for number in 0..options.decoders {
-            let decoder = Decoder::new(number, Arc::clone(&plan), Arc::clone(&accounts), key);
-            let (waiting, empty, decoded) = (waiting_rx.clone(), empty.clone(), decoded_tx.clone());
-            let ended = ended.clone();
-            let events_max = options.request_events_max;
-            let work = move || decode(decoder, dimensions, events_max, &waiting, &ended, &empty, &decoded);
+            let (pause, paused) = bounded(1);
+            pauses.push(pause);
+            let channels = Channels {
+                waiting: waiting_rx.clone(),
+                pauses: paused,
+                ended: ended.clone(),
+                empty: empty.clone(),
+                decoded: decoded_tx.clone(),
+            };
+            let (in_force, events_max) = (Arc::clone(&in_force), options.request_events_max);
+            let work = move || decode(number, in_force, events_max, &channels);
             thread::Builder::new().name("decode".to_owned()).spawn(work)?;
         }
         drop(decoded_tx);
-        let options_of_writing = options.clone();
-        let writing = Writing::new(writer, intake, options_of_writing, progress_tx, empty_tx);
+        let (in_force_tx, in_force) = watch::channel(in_force);
+        let decoders = Decoders { pauses, in_force: in_force_tx, empty: empty_tx };
+        let writing = Writing::new(writer, intake, options.clone(), progress_tx, decoders);
         let work = move || {
             writing.run(&decoded, &commands_rx);
             drop(writes);
@@ -145,7 +156,7 @@ impl Engine {
         let writing = thread::Builder::new().name("commit".to_owned()).spawn(work)?;
         let room = Arc::new(Semaphore::new(options.waiting_bytes_max));
         let engine =
-            Self { waiting, commands, room, progress, usage, directory, partition: number, accounts };
+            Self { waiting, commands, room, progress, usage, in_force, directory, partition: number };
         Ok((engine, Running(writing)))
     }
 
@@ -193,10 +204,46 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] when nobody can tell now.
     pub async fn charges(&self, account: &str) -> Result<Option<(u64, Vec<ChargeState>)>, EngineError> {
-        let Some(account) = self.accounts.find(account.as_bytes()) else { return Ok(None) };
         let (reply, answer) = oneshot::channel();
-        self.command(Command::Charges(account, reply))?;
-        answer.await.map(Some).map_err(|_| self.why_not())
+        self.command(Command::Charges(account.to_owned(), reply))?;
+        answer.await.map_err(|_| self.why_not())
+    }
+
+    /// The catalog in force.
+    #[must_use]
+    pub fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.borrow())
+    }
+
+    /// Takes a catalog into force that is kept where epochs which name it find it, and tells when it is.
+    ///
+    /// # Errors
+    /// [`EngineError`]: the ledger says whether it is.
+    pub async fn change_catalog(
+        &self,
+        hash: ContentHash,
+        catalog: Arc<Catalog>,
+    ) -> Result<CatalogChange, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Catalog(CatalogCommand { hash, catalog, reply }))?;
+        answer.await.map_err(|_| self.why_not())
+    }
+
+    /// What a catalog would change in usage that is rated already, in words; nothing if it would not.
+    ///
+    /// # Errors
+    /// [`EngineError`] when nobody can tell now.
+    pub async fn try_catalog(&self, catalog: Arc<Catalog>) -> Result<Option<String>, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::State(reply))?;
+        let (state, previous) = answer.await.map_err(|_| self.why_not())?;
+        let key = *self.directory.key();
+        let restore = move || match Decider::restore(&state, catalog, Some(&previous), &key, 1) {
+            Ok(_) => Ok(None),
+            Err(AggregateError::CatalogConflict(conflicts)) => Ok(Some(conflicts.to_string())),
+            Err(error) => Err(EngineError::Failed(error.to_string())),
+        };
+        tokio::task::spawn_blocking(restore).await.map_err(|error| EngineError::Failed(error.to_string()))?
     }
 
     fn command(&self, command: Command) -> Result<(), EngineError> {

@@ -1,6 +1,5 @@
 //! What a request hands to the engine, and what it is told.
 
-use aggregate::error::AggregateError;
 use schemas::timestamp::Timestamp;
 use tokio::sync::oneshot;
 
@@ -59,12 +58,9 @@ pub enum EngineError {
     /// It cannot commit any more.
     #[error("the service stopped: {0}")]
     Stopped(String),
-}
-
-impl From<&AggregateError> for EngineError {
-    fn from(error: &AggregateError) -> Self {
-        Self::Stopped(error.to_string())
-    }
+    /// It could not be told; nothing is changed.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// What a submission came to, or why nothing is known.

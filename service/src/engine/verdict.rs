@@ -71,7 +71,7 @@ impl Verdicts {
         mark(&unrated, Verdict::Accepted);
         mark(&decided.conflicts, Verdict::Conflict);
         mark(&decided.too_old, Verdict::Rejected);
-        let mut verdicts = places.arrange(&of_event, Verdict::Rejected);
+        let verdicts = places.arrange(&of_event, Verdict::Rejected);
         let mut remarks = rejects(batch, &places);
         let mut remark = |event: u32, verdict, reason, message: &str| {
             remarks.push(Remark {
@@ -99,7 +99,6 @@ impl Verdicts {
             }
         }
         remarks.sort_by_key(|remark| remark.index);
-        verdicts.shrink_to_fit();
         Self { verdicts, remarks }
     }
 

@@ -1,5 +1,6 @@
 //! The thread that decides and commits.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aggregate::account_charges::{AccountCharges, ChargeState};
@@ -9,11 +10,14 @@ use aggregate::replay::{OpenRecord, Redecider, Replayed};
 use aggregate::snapshot::SnapshotLimits;
 use crossbeam_channel::{Receiver, Sender, after, select_biased};
 use ingest::event_batch::EventBatch;
+use rating::catalog::Catalog;
 use schemas::epoch::{Epoch, EventCounts};
 use tokio::sync::{oneshot, watch};
 
 use super::EngineOptions;
-use super::decoding::{Client, Decoded};
+use super::catalog_change::CatalogCommand;
+use super::decoding::{Client, Decoded, Pause};
+use super::in_force::InForce;
 use super::submission::{EngineError, Outcome};
 use super::verdict::Verdicts;
 use crate::usage::Intake;
@@ -28,8 +32,12 @@ pub(super) enum Command {
     End,
     /// Decides records of quarantine again.
     Replay(ReplayCommand),
-    /// Tells the charges of an account, by its position in the catalog.
-    Charges(u32, oneshot::Sender<(u64, Vec<ChargeState>)>),
+    /// Takes another catalog into force.
+    Catalog(CatalogCommand),
+    /// Tells the state, and the catalog it is under.
+    State(oneshot::Sender<(Vec<u8>, Arc<Catalog>)>),
+    /// Tells the charges of an account; nothing where the catalog does not have it.
+    Charges(String, oneshot::Sender<Option<(u64, Vec<ChargeState>)>>),
 }
 
 /// Records of quarantine that were open when they were read.
@@ -91,22 +99,33 @@ struct Promise {
     verdicts: Verdicts,
 }
 
+/// What the writing thread tells decoders.
+pub(super) struct Decoders {
+    /// Stops each of them.
+    pub(super) pauses: Vec<Sender<Pause>>,
+    pub(super) in_force: watch::Sender<Arc<InForce>>,
+    /// Batches to be filled again.
+    pub(super) empty: Sender<EventBatch>,
+}
+
 /// What decides and commits.
 pub(super) struct Writing {
-    writer: LiveWriter,
-    usage: Intake,
-    options: EngineOptions,
+    pub(super) writer: LiveWriter,
+    pub(super) usage: Intake,
+    pub(super) options: EngineOptions,
     progress: watch::Sender<Progress>,
+    pub(super) pauses: Vec<Sender<Pause>>,
+    pub(super) in_force: watch::Sender<Arc<InForce>>,
     empty: Sender<EventBatch>,
     promises: Vec<Promise>,
     events: u64,
     accrued_at: Instant,
     has_unaccrued: bool,
     /// Made for the first replay.
-    redecider: Option<Redecider>,
+    pub(super) redecider: Option<Redecider>,
     /// Last epoch that settled records.
     replayed: u64,
-    accounts: AccountCharges,
+    pub(super) accounts: AccountCharges,
 }
 
 impl Writing {
@@ -115,8 +134,9 @@ impl Writing {
         usage: Intake,
         options: EngineOptions,
         progress: watch::Sender<Progress>,
-        empty: Sender<EventBatch>,
+        decoders: Decoders,
     ) -> Self {
+        let Decoders { pauses, in_force, empty } = decoders;
         let mut accounts = AccountCharges::default();
         accounts.follow(writer.partition().decider.totals());
         let has_unaccrued = !writer.partition().committer.standing().books.is_accrued;
@@ -125,6 +145,8 @@ impl Writing {
             usage,
             options,
             progress,
+            pauses,
+            in_force,
             empty,
             promises: Vec::new(),
             events: 0,
@@ -168,13 +190,12 @@ impl Writing {
                 recv(commands) -> command => match command {
                     Ok(Command::End) | Err(_) => return self.end(decoded),
                     Ok(Command::Replay(command)) => self.replay(command)?,
-                    Ok(Command::Charges(account, reply)) => {
+                    Ok(Command::Catalog(command)) => self.change_catalog(command, decoded)?,
+                    Ok(Command::State(reply)) => {
                         let partition = self.writer.partition();
-                        self.accounts.follow(partition.decider.totals());
-                        let epoch = partition.committer.standing().epoch;
-                        // Who went away meanwhile asks again.
-                        let _ = reply.send((epoch, self.accounts.of(&partition.decider, account)));
+                        let _ = reply.send((partition.state()?, Arc::clone(partition.catalog())));
                     }
+                    Ok(Command::Charges(account, reply)) => self.tell_charges(&account, reply),
                 },
                 recv(decoded) -> first => match first {
                     Ok(first) => self.count(first, decoded)?,
@@ -190,6 +211,16 @@ impl Writing {
         }
     }
 
+    fn tell_charges(&mut self, account: &str, reply: oneshot::Sender<Option<(u64, Vec<ChargeState>)>>) {
+        let partition = self.writer.partition();
+        self.accounts.follow(partition.decider.totals());
+        let epoch = partition.committer.standing().epoch;
+        let known = self.in_force.borrow().accounts.find(account.as_bytes());
+        let charges = known.map(|account| (epoch, self.accounts.of(&partition.decider, account)));
+        // Who went away meanwhile asks again.
+        let _ = reply.send(charges);
+    }
+
     /// Decides a batch and those that wait behind it, and commits them.
     fn count(&mut self, first: Decoded, decoded: &Receiver<Decoded>) -> Result<(), AggregateError> {
         self.decide(first)?;
@@ -201,7 +232,7 @@ impl Writing {
         if self.promises.is_empty() { Ok(()) } else { self.commit(false) }
     }
 
-    fn decide(&mut self, decoded: Decoded) -> Result<(), AggregateError> {
+    pub(super) fn decide(&mut self, decoded: Decoded) -> Result<(), AggregateError> {
         let Decoded { batch, client } = decoded;
         self.events += batch.received;
         let mut verdicts = Verdicts::default();
@@ -216,7 +247,7 @@ impl Writing {
     }
 
     /// Commits what was decided, and answers.
-    fn commit(&mut self, with_accruals: bool) -> Result<(), AggregateError> {
+    pub(super) fn commit(&mut self, with_accruals: bool) -> Result<(), AggregateError> {
         let epoch = self.writer.commit(Vec::new(), with_accruals)?;
         self.events = 0;
         let last = self.writer.partition().committer.standing().epoch;
@@ -253,7 +284,7 @@ impl Writing {
         Ok(())
     }
 
-    fn note(&mut self, epoch: &Epoch) {
+    pub(super) fn note(&mut self, epoch: &Epoch) {
         self.has_unaccrued = !epoch.is_accrued;
         self.usage.note_epoch(epoch);
         self.progress.send_modify(|progress| {

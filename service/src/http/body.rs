@@ -98,8 +98,8 @@ impl Encoding {
     }
 }
 
-/// Bytes with an end: what would go beyond is an error.
-struct Bounded {
+/// What comes out, with an end: what would go beyond is an error.
+pub(super) struct Bounded {
     bytes: Vec<u8>,
     bytes_max: usize,
     is_over: bool,
@@ -122,27 +122,14 @@ impl Write for Bounded {
 
 /// Decompresses what arrives.
 pub(super) enum Inflate {
-    Plain(BoundedBytes),
-    Gzip(Box<MultiGzDecoder<BoundedBytes>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, BoundedBytes>>),
-}
-
-/// What comes out.
-pub(super) struct BoundedBytes(Bounded);
-
-impl Write for BoundedBytes {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.0.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Plain(Bounded),
+    Gzip(Box<MultiGzDecoder<Bounded>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, Bounded>>),
 }
 
 impl Inflate {
     pub(super) fn new(encoding: Encoding, bytes_max: usize) -> Result<Self, Problem> {
-        let to = BoundedBytes(Bounded { bytes: Vec::new(), bytes_max, is_over: false });
+        let to = Bounded { bytes: Vec::new(), bytes_max, is_over: false };
         Ok(match encoding {
             Encoding::Plain => Self::Plain(to),
             Encoding::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(to))),
@@ -156,9 +143,9 @@ impl Inflate {
 
     fn out(&mut self) -> &mut Bounded {
         match self {
-            Self::Plain(to) => &mut to.0,
-            Self::Gzip(decoder) => &mut decoder.get_mut().0,
-            Self::Zstd(decoder) => &mut decoder.get_mut().0,
+            Self::Plain(to) => to,
+            Self::Gzip(decoder) => decoder.get_mut(),
+            Self::Zstd(decoder) => decoder.get_mut(),
         }
     }
 

@@ -142,7 +142,7 @@ pub(super) async fn post(
         Outcome::Refused(verdicts) => {
             let detail = "nothing was counted: events that cannot be counted are among them";
             let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", detail);
-            Err(problem.verdicts(verdicts))
+            Err(problem.verdicts(&verdicts))
         }
         Outcome::Committed { epoch, verdicts } => {
             if !is_list {
@@ -162,7 +162,7 @@ fn check_single(verdicts: &Verdicts) -> Result<(), Problem> {
         Verdict::Rejected => (StatusCode::UNPROCESSABLE_ENTITY, "rejected"),
     };
     let detail = verdicts.remarks.first().map_or_else(String::new, |remark| remark.message.clone());
-    Err(Problem::new(status, code, detail).verdicts(verdicts.clone()))
+    Err(Problem::new(status, code, detail).verdicts(verdicts))
 }
 
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {

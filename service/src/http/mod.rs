@@ -3,15 +3,19 @@
 mod auth;
 mod binary_mode;
 mod body;
+mod catalog;
 mod charges;
 mod connections;
 mod cursor;
+mod event;
 mod events;
 mod first_bytes;
 mod health;
+mod off_loop;
 pub mod openmeter;
 mod problem;
 mod quarantine;
+mod query;
 mod query_string;
 mod readers;
 mod streams;
@@ -27,11 +31,12 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use crate::catalog_source::CatalogSource;
 use crate::config::{ConfigError, Scope, ServiceConfig};
 use crate::engine::Engine;
+use crate::query_source::QuerySource;
 use auth::{Tokens, require};
 pub use connections::{Listening, ServeError, serve};
-use openmeter::MeterRegistry;
 pub use problem::Problem;
 use streams::Streams;
 
@@ -47,10 +52,21 @@ pub struct Shared {
     tokens: Tokens,
     clock: Arc<dyn Clock>,
     metrics: Option<Metrics>,
-    registry: OnceLock<Arc<dyn MeterRegistry>>,
+    sources: OnceLock<Sources>,
     streams: Streams,
     /// Held by who acknowledges for a reader.
     acknowledging: tokio::sync::Mutex<()>,
+    /// Held by who changes the catalog.
+    changing_catalog: tokio::sync::Mutex<()>,
+}
+
+/// What the program gives a service; what is left out, clients are told, is not there.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Where catalogs come from.
+    pub catalogs: Option<Arc<dyn CatalogSource>>,
+    /// Who answers SQL.
+    pub queries: Option<Arc<dyn QuerySource>>,
 }
 
 /// What renders metrics.
@@ -84,22 +100,34 @@ impl Service {
     ) -> Result<Self, ConfigError> {
         let tokens = Tokens::read(&config.tokens)?;
         let streams = Streams::new(Arc::clone(engine.directory()), engine.partition());
-        let (registry, acknowledging) = (OnceLock::new(), tokio::sync::Mutex::default());
-        let shared = Shared { engine, config, tokens, clock, metrics, registry, streams, acknowledging };
+        let shared = Shared {
+            engine,
+            config,
+            tokens,
+            clock,
+            metrics,
+            sources: OnceLock::new(),
+            streams,
+            acknowledging: tokio::sync::Mutex::default(),
+            changing_catalog: tokio::sync::Mutex::default(),
+        };
         Ok(Self(Arc::new(shared)))
     }
 
-    /// Lets clients change meters, from here on; the first one that is set does it.
-    pub fn set_registry(&self, registry: Arc<dyn MeterRegistry>) {
-        let _ = self.registry.set(registry);
+    /// Lets clients query, and change the catalog, from here on; what is given first stays.
+    pub fn set_sources(&self, sources: Sources) {
+        let _ = self.sources.set(sources);
     }
 
     /// All routes.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/v1/events", self.scoped(Scope::Ingest, post(events::post)))
+            .route("/v1/events/{source}/{id}", self.scoped(Scope::Read, get(event::trace)))
             .route("/v1/usage", self.scoped(Scope::Read, get(usage::get)))
             .merge(self.openmeter())
+            .merge(self.catalog())
+            .route("/v1/query", self.scoped(Scope::Read, post(query::post)))
             .route("/v1/accounts/{id}/charges", self.scoped(Scope::Read, get(charges::charges)))
             .route("/v1/quarantine", self.scoped(Scope::Read, get(quarantine::list)))
             .route("/v1/quarantine/replay", self.scoped(Scope::Admin, post(quarantine::replay)))
@@ -118,6 +146,19 @@ impl Service {
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::disable())
             .with_state(self.clone())
+    }
+
+    /// The routes of the catalog.
+    fn catalog(&self) -> Router<Self> {
+        let scoped = |scope, route| self.scoped(scope, route);
+        let (read, admin) = (Scope::Read, Scope::Admin);
+        let all = scoped(read, get(catalog::show)).merge(scoped(admin, put(catalog::put)));
+        Router::new()
+            .route("/v1/catalog", all)
+            .route("/v1/catalog/check", scoped(admin, post(catalog::check)))
+            .route("/v1/catalog/reload", scoped(admin, post(catalog::reload)))
+            .route("/v1/catalog/history", scoped(read, get(catalog::history)))
+            .route("/v1/catalog/{hash}", scoped(read, get(catalog::archive)))
     }
 
     /// The routes of `OpenMeter`'s contract.

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::engine::{EngineError, Verdicts};
 
@@ -15,7 +16,8 @@ pub struct Problem {
     detail: String,
     /// Seconds after which it is worth another try.
     retry_after: Option<u32>,
-    verdicts: Option<Box<Verdicts>>,
+    /// Members that only some problems have.
+    members: Map<String, Value>,
     /// A header that the answer has to have.
     header: Option<Box<(header::HeaderName, HeaderValue)>>,
 }
@@ -29,13 +31,14 @@ struct Body<'a> {
     detail: &'a str,
     code: &'a str,
     #[serde(flatten)]
-    verdicts: Option<&'a Verdicts>,
+    members: &'a Map<String, Value>,
 }
 
 impl Problem {
     /// A problem of a status, with its code and what to do.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after: None, verdicts: None, header: None }
+        let (detail, members) = (detail.into(), Map::new());
+        Self { status, code, detail, retry_after: None, members, header: None }
     }
 
     /// A request that makes no sense.
@@ -51,8 +54,16 @@ impl Problem {
 
     /// The same, with what became of each event.
     #[must_use]
-    pub fn verdicts(self, verdicts: Verdicts) -> Self {
-        Self { verdicts: Some(Box::new(verdicts)), ..self }
+    pub fn verdicts(self, verdicts: &Verdicts) -> Self {
+        self.member("verdicts", &verdicts.verdicts).member("remarks", &verdicts.remarks)
+    }
+
+    /// The same, with a member of its own.
+    #[must_use]
+    pub fn member(mut self, name: &str, value: &impl Serialize) -> Self {
+        // What is told has only texts as keys, so it can be written.
+        self.members.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
+        self
     }
 
     /// The same, with a header.
@@ -75,6 +86,9 @@ impl From<EngineError> for Problem {
             EngineError::DiskFull => ("disk_full", 30),
             EngineError::Ending => ("ending", 5),
             EngineError::Stopped(_) => ("stopped", 10),
+            EngineError::Failed(what) => {
+                return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", what.clone());
+            }
         };
         let detail = match &error {
             // What the disk said is for the log.
@@ -94,7 +108,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
-            verdicts: self.verdicts.as_deref(),
+            members: &self.members,
         };
         // A problem has only texts as keys, so writing it cannot fail.
         let body = serde_json::to_vec(&body).unwrap_or_default();

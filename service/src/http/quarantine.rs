@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Service;
 use super::events::json;
+use super::off_loop::{read_off_the_loop, unreadable};
 use super::problem::Problem;
-use super::streams::{Stream, unreadable};
+use super::streams::Stream;
 
 /// Records of an answer, where nobody says.
 const LIMIT: usize = 100;
@@ -133,17 +134,7 @@ async fn open_of(service: &Service, rows: &[ExportedRow], epoch: u64) -> Result<
             .settled
             .look(epoch, |settled| ids.iter().map(|id| !settled.contains_key(id)).collect())
     };
-    match tokio::task::spawn_blocking(open).await {
-        Ok(Ok(open)) => Ok(open),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "settled records cannot be read");
-            Err(unreadable())
-        }
-        Err(error) => {
-            tracing::error!(%error, "settled records cannot be read");
-            Err(unreadable())
-        }
-    }
+    read_off_the_loop(open).await
 }
 
 fn record_of(row: &ExportedRow) -> Option<&QuarantineRecord> {
@@ -245,10 +236,7 @@ pub(super) async fn replay(
     let replayed = tokio::spawn(async move { decide_again(&service, &filter).await });
     match replayed.await {
         Ok(report) => Ok(json(StatusCode::OK, &report?)),
-        Err(error) => {
-            tracing::error!(%error, "replaying failed");
-            Err(unreadable())
-        }
+        Err(error) => Err(unreadable(&error)),
     }
 }
 

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Service;
 use super::events::json;
+use super::off_loop::read_off_the_loop;
 use super::problem::Problem;
-use super::streams::{Stream, unreadable};
+use super::streams::Stream;
 
 /// A reader. Field names are wire names.
 #[derive(Debug, Serialize)]
@@ -49,7 +50,8 @@ pub(super) async fn position(service: &Service, stream: &Stream, name: &str) -> 
 async fn note(service: &Service, stream: &Stream, name: &str, place: Position) -> Result<(), Problem> {
     let within = ReadRows { stream: stream.space.name().to_owned(), rows: place.row };
     let (service, name, epoch) = (service.clone(), name.to_owned(), place.epoch.saturating_sub(1));
-    blocking(move || kept::advance_within(&service.streams.directory, &name, epoch, Some(within))).await
+    read_off_the_loop(move || kept::advance_within(&service.streams.directory, &name, epoch, Some(within)))
+        .await
 }
 
 fn place_of(stream: &Stream, reader: &Reader) -> Result<Position, Problem> {
@@ -80,23 +82,7 @@ async fn find(service: &Service, name: &str) -> Result<Option<Reader>, Problem> 
 
 async fn list_all(service: &Service) -> Result<Vec<(String, Reader)>, Problem> {
     let service = service.clone();
-    blocking(move || kept::list(&service.streams.directory)).await
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, aggregate::error::AggregateError> + Send + 'static,
-) -> Result<T, Problem> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "readers cannot be kept");
-            Err(unreadable())
-        }
-        Err(error) => {
-            tracing::error!(%error, "readers cannot be kept");
-            Err(unreadable())
-        }
-    }
+    read_off_the_loop(move || kept::list(&service.streams.directory)).await
 }
 
 fn state(service: &Service, name: String, epoch: u64) -> ReaderState {
@@ -149,7 +135,7 @@ pub(super) async fn forget(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let name = named(&name)?;
-    let was_known = blocking(move || kept::forget(&service.streams.directory, &name)).await?;
+    let was_known = read_off_the_loop(move || kept::forget(&service.streams.directory, &name)).await?;
     if was_known {
         return Ok(StatusCode::NO_CONTENT);
     }

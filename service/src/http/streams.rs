@@ -26,6 +26,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Service;
 use super::cursor::CursorSpace;
+use super::off_loop::read_off_the_loop;
 use super::problem::Problem;
 use super::readers;
 use crate::engine::State as EngineState;
@@ -122,7 +123,12 @@ impl Stream {
         read: impl FnOnce(&Feed) -> Result<T, AggregateError> + Send + 'static,
     ) -> Result<T, Problem> {
         let feed = Arc::clone(&self.feed);
-        off_the_loop(&self.reads, move || read(&feed)).await
+        let permit = Arc::clone(&self.reads).acquire_owned().await;
+        let read = move || {
+            let _permit = permit;
+            read(&feed)
+        };
+        read_off_the_loop(read).await
     }
 
     /// Refuses places that the ledger does not have yet: it is an older copy then.
@@ -137,37 +143,6 @@ impl Stream {
         );
         Err(Problem::new(StatusCode::CONFLICT, "cursor_ahead", detail))
     }
-}
-
-/// Does what reads files where that may take its time, few at once.
-async fn off_the_loop<T: Send + 'static>(
-    reads: &Arc<Semaphore>,
-    work: impl FnOnce() -> Result<T, AggregateError> + Send + 'static,
-) -> Result<T, Problem> {
-    let permit = Arc::clone(reads).acquire_owned().await;
-    let done = tokio::task::spawn_blocking(move || {
-        let done = work();
-        drop(permit);
-        done
-    });
-    match done.await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the ledger cannot be read");
-            Err(unreadable())
-        }
-        Err(error) => {
-            tracing::error!(%error, "reading the ledger failed");
-            Err(unreadable())
-        }
-    }
-}
-
-/// What the disk said is for the log.
-pub(super) fn unreadable() -> Problem {
-    let detail =
-        "the data cannot be read: the log of the service says why, and `tallybook doctor` what is affected";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
 }
 
 /// `GET /v1/rated`.

@@ -91,6 +91,20 @@ impl Intake {
         Ok(())
     }
 
+    /// Begins anew under another catalog. Nothing is pending.
+    ///
+    /// # Errors
+    /// [`AggregateError`] when what is committed cannot be read.
+    pub(crate) fn change_catalog(&mut self, partition: &Partition) -> Result<(), AggregateError> {
+        let (before, now) = (Arc::clone(self.index.borrow().catalog()), partition.catalog());
+        let has_other_meters = before.meters() != now.meters() || before.dimensions() != now.dimensions();
+        self.begin_again(partition, has_other_meters)?;
+        if has_other_meters {
+            self.kept = KeptEpochs::find(partition)?;
+        }
+        Ok(())
+    }
+
     /// The index in force.
     pub(crate) fn index(&self) -> watch::Receiver<Arc<UsageIndex>> {
         self.index.subscribe()

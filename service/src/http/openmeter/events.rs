@@ -62,7 +62,7 @@ fn invalid(verdicts: Verdicts) -> Problem {
         || "invalid event".to_owned(),
         |remark| format!("invalid event: at position {}: {}", remark.index, remark.message),
     );
-    Problem::bad_request("invalid_event", detail).verdicts(verdicts)
+    Problem::bad_request("invalid_event", detail).verdicts(&verdicts)
 }
 
 /// The last events, newest first.

@@ -1,7 +1,6 @@
 //! `/api/v1/meters`: the meters of the catalog.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -10,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use schemas::meter::{Aggregation, Meter};
 use serde::Serialize;
 
-use super::{MeterDraft, MeterRegistry, RegistryError, SINCE, ulid_of};
+use super::registry::MeterDraft;
+use super::{SINCE, ulid_of};
 use crate::http::Service;
 use crate::http::body::{Encoding, read};
 use crate::http::events::json;
@@ -98,10 +98,21 @@ pub(in crate::http) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let registry = registry(&service)?;
     let draft = draft(&service, &headers, body).await?;
-    let meter = changed(move || registry.create(draft)).await?;
-    Ok(json(StatusCode::CREATED, &MeterDocument::new(&meter)))
+    let slug = draft.slug.clone();
+    let meter = draft.meter()?;
+    let in_force = service.clone();
+    service
+        .change_meters(move |meters| {
+            if in_force.engine.in_force().catalog.meters().iter().any(|known| known.id == meter.id) {
+                let detail = "there is such a meter already: choose another slug, or PUT to change it";
+                return Err(Problem::new(StatusCode::CONFLICT, "meter_exists", detail));
+            }
+            meters.set(meter);
+            Ok(())
+        })
+        .await?;
+    Ok(json(StatusCode::CREATED, &document(&service, &slug)?))
 }
 
 /// Changes a meter.
@@ -111,11 +122,19 @@ pub(in crate::http) async fn update(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let registry = registry(&service)?;
     let slug = slug_of(&service, &id_or_slug)?;
-    let draft = draft(&service, &headers, body).await?;
-    let meter = changed(move || registry.update(&slug, draft)).await?;
-    Ok(json(StatusCode::OK, &MeterDocument::new(&meter)))
+    let mut draft = draft(&service, &headers, body).await?;
+    draft.slug.clone_from(&slug);
+    let meter = draft.meter()?;
+    let known = slug.clone();
+    service
+        .change_meters(move |meters| {
+            meters.find(&known)?;
+            meters.set(meter);
+            Ok(())
+        })
+        .await?;
+    Ok(json(StatusCode::OK, &document(&service, &slug)?))
 }
 
 /// Removes a meter.
@@ -123,17 +142,16 @@ pub(in crate::http) async fn delete(
     State(service): State<Service>,
     Path(id_or_slug): Path<String>,
 ) -> Result<Response, Problem> {
-    let registry = registry(&service)?;
     let slug = slug_of(&service, &id_or_slug)?;
-    changed(move || registry.delete(&slug)).await?;
+    service.change_meters(move |meters| meters.remove(&slug)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn registry(service: &Service) -> Result<Arc<dyn MeterRegistry>, Problem> {
-    service.registry.get().map(Arc::clone).ok_or_else(|| {
-        let detail = "meters are documents of the catalog: change them there and start the service again";
-        Problem::new(StatusCode::NOT_IMPLEMENTED, "catalog_is_fixed", detail)
-    })
+fn document(service: &Service, slug: &str) -> Result<serde_json::Value, Problem> {
+    let in_force = service.engine.in_force();
+    let meter = in_force.catalog.meters().iter().find(|meter| meter.id.as_str() == slug);
+    let document = meter.map(|meter| serde_json::to_value(MeterDocument::new(meter)).unwrap_or_default());
+    document.ok_or_else(|| unknown_meter(slug))
 }
 
 fn slug_of(service: &Service, id_or_slug: &str) -> Result<String, Problem> {
@@ -144,19 +162,4 @@ async fn draft(service: &Service, headers: &HeaderMap, body: Body) -> Result<Met
     let (bytes, _room) = read(body, Encoding::of(headers)?, &service.config.limits, &service.engine).await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Problem::bad_request("not_a_meter", format!("the body is no meter: {error}")))
-}
-
-async fn changed<T: Send + 'static>(
-    change: impl FnOnce() -> Result<T, RegistryError> + Send + 'static,
-) -> Result<T, Problem> {
-    match tokio::task::spawn_blocking(change).await {
-        Ok(Ok(changed)) => Ok(changed),
-        Ok(Err(error @ RegistryError::Refused(_))) => {
-            Err(Problem::bad_request("refused_meter", error.to_string()))
-        }
-        Ok(Err(error @ RegistryError::Unknown)) => {
-            Err(Problem::new(StatusCode::NOT_FOUND, "unknown_meter", error.to_string()))
-        }
-        Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "the change was given up")),
-    }
 }

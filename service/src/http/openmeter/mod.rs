@@ -9,8 +9,6 @@ pub(super) mod query;
 mod registry;
 pub(super) mod subjects;
 
-pub use registry::{MeterDraft, MeterRegistry, RegistryError};
-
 /// A stable id with the shape of a ULID for what has a name.
 fn ulid_of(name: &str) -> String {
     const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";

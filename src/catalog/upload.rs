@@ -1,0 +1,105 @@
+//! Replacing the files of a catalog directory, as a whole.
+//!
+//! Other files of the directory stay as they are: it may be a working copy of something. The new files are written into
+//! one archive first, which takes their place in every reading until all of them lie where they belong: whenever the
+//! process dies, the next reading sees the old files or the new ones, and never some of both.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::CatalogError;
+use super::files::{CatalogFiles, ending, find_files, is_catalog_file};
+
+/// The archive, which is hidden and so no file of the catalog.
+const ARCHIVE: &str = ".tallybook-upload.tar";
+
+/// Puts files in the place of all files of the catalog in a directory.
+///
+/// # Errors
+/// [`CatalogError::Read`] with what cannot be written; the next reading tries to go on with it.
+pub(super) fn install(directory: &Path, files: &BTreeMap<String, Bytes>) -> Result<(), CatalogError> {
+    let path = directory.join(ARCHIVE);
+    let failed = |error| CatalogError::Read { path: path.clone(), error };
+    let archive = CatalogFiles::of_files(directory, files.clone()).archive().map_err(failed)?;
+    write_whole(&path, &archive.bytes).map_err(failed)?;
+    lay_out(directory, files)
+}
+
+/// The files of an upload that was not laid out to its end, if there is one; it is, if it can be.
+pub(super) fn interrupted(directory: &Path) -> Result<Option<CatalogFiles>, CatalogError> {
+    let path = directory.join(ARCHIVE);
+    let failed = |error| CatalogError::Read { path: path.clone(), error };
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let files = CatalogFiles::of_archive(directory.to_owned(), &bytes).map_err(failed)?;
+    let contents = files.contents();
+    match lay_out(directory, &contents) {
+        Ok(()) => Ok(None),
+        // Whoever may only read sees the files all the same.
+        Err(_) => Ok(Some(files)),
+    }
+}
+
+/// Writes the files where they belong, removes those that are no more, and then the archive.
+fn lay_out(directory: &Path, files: &BTreeMap<String, Bytes>) -> Result<(), CatalogError> {
+    let mut present = Vec::new();
+    find_files(directory, &mut present)?;
+    for (name, content) in files {
+        let path = directory.join(name);
+        let failed = |error| CatalogError::Read { path: path.clone(), error };
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        if fs::read(&path).is_ok_and(|found| found == *content) {
+            continue;
+        }
+        write_whole(&path, content).map_err(failed)?;
+    }
+    let is_gone = |path: &PathBuf| {
+        let name = path.strip_prefix(directory).unwrap_or(path).display().to_string();
+        !files.contains_key(&name)
+    };
+    for path in present.into_iter().filter(is_gone) {
+        fs::remove_file(&path).map_err(|error| CatalogError::Read { path, error })?;
+    }
+    let archive = directory.join(ARCHIVE);
+    let removed = fs::remove_file(&archive).and_then(|()| File::open(directory)?.sync_all());
+    removed.map_err(|error| CatalogError::Read { path: archive, error })
+}
+
+/// Writes a file that is whole or not there.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let unfinished = parent.join(format!(".{name}.new"));
+    let mut file = File::create(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    File::open(parent)?.sync_all()
+}
+
+/// The path of a catalog file as directories have it; none where it is no file of a catalog.
+///
+/// # Errors
+/// A path that leads out of the directory.
+pub(super) fn relative(path: &Path) -> Result<Option<String>, String> {
+    let mut parts = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::Normal(part) => parts.push(part.to_str().ok_or("a name is not UTF-8")?),
+            _ => return Err(format!("{}: name files below the directory", path.display())),
+        }
+    }
+    let is_hidden = parts.iter().any(|part| part.starts_with('.'));
+    let name = parts.join("/");
+    Ok((!is_hidden && is_catalog_file(&ending(path))).then_some(name))
+}
