@@ -45,6 +45,8 @@ pub(crate) enum Work {
     Checkpoint,
     /// Makes committed rows visible in the tables.
     Snapshot,
+    /// The same, while epochs are committed.
+    Follow,
     /// Joins what lies in many files.
     Compact,
     /// Removes what nothing needs any more.
@@ -52,7 +54,8 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 4] = [Self::Checkpoint, Self::Snapshot, Self::Compact, Self::Remove];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Checkpoint, Self::Snapshot, Self::Follow, Self::Compact, Self::Remove];
 }
 
 /// Why a process cannot go on.
