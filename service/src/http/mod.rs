@@ -9,12 +9,14 @@ mod cursor;
 mod events;
 mod first_bytes;
 mod health;
+mod observed;
 pub mod openmeter;
 mod problem;
 mod quarantine;
 mod query_string;
 mod readers;
 mod streams;
+mod tls;
 mod usage;
 
 use std::sync::{Arc, OnceLock};
@@ -25,7 +27,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post, put};
-use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
 
 use crate::config::{ConfigError, Scope, ServiceConfig};
 use crate::engine::Engine;
@@ -46,21 +48,12 @@ pub struct Shared {
     config: ServiceConfig,
     tokens: Tokens,
     clock: Arc<dyn Clock>,
-    metrics: Option<Metrics>,
     registry: OnceLock<Arc<dyn MeterRegistry>>,
     streams: Streams,
     /// Held by who acknowledges for a reader.
     acknowledging: tokio::sync::Mutex<()>,
-}
-
-/// What renders metrics.
-#[derive(Clone)]
-pub struct Metrics(pub PrometheusHandle);
-
-impl std::fmt::Debug for Metrics {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Metrics")
-    }
+    /// Is the service ending?
+    ending: watch::Sender<bool>,
 }
 
 impl std::ops::Deref for Service {
@@ -76,22 +69,29 @@ impl Service {
     ///
     /// # Errors
     /// [`ConfigError`] when a token has no secret that can be used.
-    pub fn new(
-        engine: Engine,
-        config: ServiceConfig,
-        clock: Arc<dyn Clock>,
-        metrics: Option<Metrics>,
-    ) -> Result<Self, ConfigError> {
+    pub fn new(engine: Engine, config: ServiceConfig, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
         let tokens = Tokens::read(&config.tokens)?;
         let streams = Streams::new(Arc::clone(engine.directory()), engine.partition());
         let (registry, acknowledging) = (OnceLock::new(), tokio::sync::Mutex::default());
-        let shared = Shared { engine, config, tokens, clock, metrics, registry, streams, acknowledging };
+        let ending = watch::Sender::new(false);
+        let shared = Shared { engine, config, tokens, clock, registry, streams, acknowledging, ending };
         Ok(Self(Arc::new(shared)))
     }
 
     /// Lets clients change meters, from here on; the first one that is set does it.
     pub fn set_registry(&self, registry: Arc<dyn MeterRegistry>) {
         let _ = self.registry.set(registry);
+    }
+
+    /// Ends what only waits for something new.
+    fn end_waits(&self) {
+        self.ending.send_replace(true);
+    }
+
+    /// Waits until the service is ending.
+    async fn ending(&self) {
+        // Who waits has the service, so the sender is there.
+        let _ = self.ending.subscribe().wait_for(|is_ending| *is_ending).await;
     }
 
     /// All routes.
@@ -117,6 +117,7 @@ impl Service {
             .fallback(unknown_route)
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::disable())
+            .layer(from_fn_with_state(self.clone(), observed::observe))
             .with_state(self.clone())
     }
 

@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::observed::request_id;
 use crate::engine::{EngineError, Verdicts};
 
 /// An answer that is no success.
@@ -28,6 +29,9 @@ struct Body<'a> {
     status: u16,
     detail: &'a str,
     code: &'a str,
+    /// What the request is found by in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
     #[serde(flatten)]
     verdicts: Option<&'a Verdicts>,
 }
@@ -94,6 +98,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
+            request_id: request_id(),
             verdicts: self.verdicts.as_deref(),
         };
         // A problem has only texts as keys, so writing it cannot fail.
