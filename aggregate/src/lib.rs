@@ -46,6 +46,7 @@ pub mod identities;
 pub mod json_rows;
 pub mod ledger;
 pub mod live;
+pub mod maintenance;
 pub mod overview;
 mod parquet_columns;
 pub mod partition;

@@ -20,6 +20,7 @@ use crate::decider::DecidedBatch;
 use crate::epoch_files::{EpochFiles, MadeContent};
 use crate::epoch_tables::EpochTables;
 use crate::error::AggregateError;
+use crate::maintenance::{Maintained, Maintenance};
 use crate::partition::Partition;
 use crate::replay::{EventProgress, Fate, OpenRecord};
 use crate::running_totals::RunningTotals;
@@ -185,6 +186,28 @@ impl LiveWriter {
         }
         self.partition.settle_identities()?;
         Ok(committed)
+    }
+
+    /// Is there anything to be maintained? See [`Partition::wants_maintenance`].
+    #[must_use]
+    pub fn wants_maintenance(&self, limits: SnapshotLimits) -> bool {
+        self.partition.wants_maintenance(limits)
+    }
+
+    /// Begins what is due; see [`Partition::begin_maintenance`].
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn begin_maintenance(&mut self, limits: SnapshotLimits) -> Result<Maintenance, AggregateError> {
+        self.partition.begin_maintenance(limits)
+    }
+
+    /// Ends what was begun; see [`Partition::end_maintenance`].
+    ///
+    /// # Errors
+    /// [`AggregateError`].
+    pub fn end_maintenance(&mut self, done: Maintained) -> Result<u64, AggregateError> {
+        self.partition.end_maintenance(done)
     }
 
     /// Does what is due after commits; see [`Partition::maintain`].

@@ -29,8 +29,7 @@ use crate::identities::Identities;
 use crate::ledger::{Ledger, LedgerError, SEGMENT_BYTES, SealedEpoch};
 use crate::quarantine_table::QuarantineTotals;
 use crate::rated_usage_table::RatedTotals;
-use crate::readers;
-use crate::snapshot::{self, SnapshotLimits};
+use crate::snapshot::{self, Unsnapshotted};
 
 /// Events after a checkpoint that are always folded rather than checkpointed.
 const CHECKPOINT_EVENTS_MIN: u64 = 50_000;
@@ -106,7 +105,11 @@ pub struct Partition {
     /// State of the decider after an epoch, for a checkpoint.
     state: Option<(u64, Vec<u8>)>,
     /// Are the tables durable as they are?
-    has_tables: bool,
+    pub(crate) has_tables: bool,
+    /// The last epoch that is in all tables, as far as is known.
+    pub(crate) snapshot: u64,
+    /// What is in no table, as far as is known.
+    pub(crate) unsnapshotted: Unsnapshotted,
 }
 
 impl Partition {
@@ -169,9 +172,11 @@ impl Partition {
             decider.change_catalog(Arc::clone(&in_force.1), directory.key(), options.decoders)?;
         }
         // What tables have was committed: its files are no leftovers.
-        let tables = snapshot::last_epochs(&directory, ledger.identity())?.into_iter().max().unwrap_or(0);
-        if standing.epoch < tables {
-            let (found, expected) = (standing.epoch, tables);
+        let tables = snapshot::last_epochs(&directory, ledger.identity())?;
+        let (snapshot, newest) = (tables.iter().min().copied(), tables.iter().max().copied());
+        let newest = newest.unwrap_or(0);
+        if standing.epoch < newest {
+            let (found, expected) = (standing.epoch, newest);
             return Err(AggregateError::LedgerBehind { found, expected, directory: directory.path() });
         }
         remove_leftovers(&directory, &standing, &mut recovered)?;
@@ -182,8 +187,17 @@ impl Partition {
         let mut committer =
             Committer::new(Arc::clone(&directory), ledger, standing, clock, in_force, loose, since);
         committer.inline_bytes_max = options.inline_bytes_max;
-        let mut partition =
-            Self { decider, committer, identities, directory, catalog, state: None, has_tables: false };
+        let mut partition = Self {
+            decider,
+            committer,
+            identities,
+            directory,
+            catalog,
+            state: None,
+            has_tables: false,
+            snapshot: snapshot.unwrap_or(0),
+            unsnapshotted: Unsnapshotted::default(),
+        };
         partition.advance_horizon(options.horizon_months);
         Ok((partition, recovered))
     }
@@ -198,6 +212,12 @@ impl Partition {
     #[must_use]
     pub const fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// The last epoch that is in all tables.
+    #[must_use]
+    pub const fn snapshotted(&self) -> u64 {
+        self.snapshot
     }
 
     /// Commits an epoch, with the revisions of its accruals if it has accruals; `None` if there is nothing to say.
@@ -218,6 +238,7 @@ impl Partition {
         let committed = self.committer.append(draft)?;
         self.committer.sync()?;
         self.identities.note_committed(&committed);
+        self.unsnapshotted.add(&committed.epoch);
         Ok(Some(committed.epoch))
     }
 
@@ -320,7 +341,7 @@ impl Partition {
         }
         let state = self.prepare_checkpoint()?;
         self.committer.write_checkpoint(&state)?;
-        self.committer.end_checkpoint()
+        self.committer.end_checkpoint(self.committer.since_checkpoint())
     }
 
     /// Is the state that of the last epoch, under the catalog that it names?
@@ -329,7 +350,7 @@ impl Partition {
     }
 
     /// The state for a checkpoint of the last epoch, after its identities are all in runs.
-    fn prepare_checkpoint(&mut self) -> Result<Vec<u8>, AggregateError> {
+    pub(crate) fn prepare_checkpoint(&mut self) -> Result<Vec<u8>, AggregateError> {
         let epoch = self.committer.standing().epoch;
         let state = match self.state.take() {
             Some((of, state)) if of == epoch => state,
@@ -385,62 +406,10 @@ impl Partition {
             self.committer.forgets_before = Some(Timestamp::from_micros(month.start()));
         }
     }
-
-    /// Does what is due after epochs were committed: a checkpoint, tables, removal of what is not needed.
-    ///
-    /// # Errors
-    /// [`AggregateError`]; what is committed stays so.
-    pub fn maintain(&mut self, limits: SnapshotLimits) -> Result<(), AggregateError> {
-        if !self.wants_checkpoint() {
-            return self.snapshot(limits).map(|_| ());
-        }
-        let state = self.prepare_checkpoint()?;
-        self.recover_tables()?;
-        let (committer, directory) = (&self.committer, &self.directory);
-        let (written, followed) = thread::scope(|scope| {
-            let writing = scope.spawn(|| committer.write_checkpoint(&state));
-            let followed = snapshot::follow(directory, committer, limits);
-            (joined(writing), followed)
-        });
-        written?;
-        self.committer.end_checkpoint()?;
-        let snapshot = followed?;
-        self.has_tables = true;
-        self.remove_segments(snapshot)
-    }
-
-    /// Makes the tables durable as they are, unless this partition left them so.
-    fn recover_tables(&mut self) -> Result<(), AggregateError> {
-        if !self.has_tables {
-            snapshot::recover(&**self.directory.disk())?;
-        }
-        // What an error leaves is recovered next time.
-        self.has_tables = false;
-        Ok(())
-    }
-
-    /// Makes epochs that are in no table yet rows of the tables, if they are many or old, joins small files of
-    /// tables, and removes what only the older form needed; the last epoch that is in the tables.
-    ///
-    /// # Errors
-    /// [`AggregateError`]; it can be done again.
-    pub fn snapshot(&mut self, limits: SnapshotLimits) -> Result<u64, AggregateError> {
-        self.recover_tables()?;
-        let snapshot = snapshot::follow(&self.directory, &self.committer, limits)?;
-        self.has_tables = true;
-        self.remove_segments(snapshot)?;
-        Ok(snapshot)
-    }
-
-    /// Removes segments that nothing needs when the tables have epochs up to this one.
-    fn remove_segments(&mut self, snapshot: u64) -> Result<(), AggregateError> {
-        let readers = readers::slowest(&self.directory)?;
-        self.committer.remove_segments(snapshot, readers).map(|_| ())
-    }
 }
 
 /// What a thread comes to; its panic goes on here.
-fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+pub(crate) fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 

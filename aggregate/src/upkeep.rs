@@ -107,12 +107,14 @@ impl Committer {
         written.map_err(|error| AggregateError::Write { path: disk.path(checkpoint::DIRECTORY), error })
     }
 
-    /// Removes what only checkpoints needed that are older than the one that was written.
+    /// Removes what only checkpoints needed that are older than the one that was written, which saves so many events and
+    /// epochs from being folded.
     ///
     /// # Errors
     /// [`AggregateError`]; the partition can go on.
-    pub fn end_checkpoint(&mut self) -> Result<(), AggregateError> {
-        self.since_checkpoint = (0, 0);
+    pub fn end_checkpoint(&mut self, (events, epochs): (u64, u64)) -> Result<(), AggregateError> {
+        self.since_checkpoint.0 = self.since_checkpoint.0.saturating_sub(events);
+        self.since_checkpoint.1 = self.since_checkpoint.1.saturating_sub(epochs);
         let disk = self.directory.disk();
         let removed = self.remove_unneeded();
         removed.map_err(|error| AggregateError::Write { path: disk.path(checkpoint::DIRECTORY), error })
@@ -145,6 +147,10 @@ impl Committer {
     /// # Errors
     /// [`AggregateError`].
     pub fn remove_segments(&mut self, snapshot: u64, readers: Option<u64>) -> Result<u64, AggregateError> {
+        // The newest one stays.
+        if self.ledger.reader().len() < 2 {
+            return Ok(0);
+        }
         let disk = self.directory.disk();
         let checkpoints = checkpoint::list(&**disk, self.standing.partition)
             .map_err(|error| AggregateError::Disk { path: disk.path(checkpoint::DIRECTORY), error })?;

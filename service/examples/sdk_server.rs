@@ -54,14 +54,14 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         Partition::open(directory, &catalogs, in_force, Arc::clone(&clock), partition_options)?;
     let (engine, running) = Engine::start(partition, &options)?;
     let config = ServiceConfig { listen: ([127, 0, 0, 1], 0).into(), ..ServiceConfig::default() };
-    let service = Service::new(engine.clone(), config.clone(), clock, None)?;
+    let service = Service::new(engine.clone(), config.clone(), clock)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let listening = Listening::on(&config).await?;
         writeln!(stdout(), "listening on http://{}", listening.address()?)?;
         stdout().flush()?;
         let ended = tokio::task::spawn_blocking(|| stdin().read_to_end(&mut Vec::new()));
-        serve(listening, service.router(), async {
+        serve(listening, service, async {
             let _ = ended.await;
         })
         .await;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::engine::EngineOptions;
+
 /// The configuration, as a file has it. Field names are wire names.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -299,6 +301,20 @@ impl ServiceConfig {
         })
     }
 
+    /// How an engine works under it, with so many threads that decode.
+    #[must_use]
+    pub const fn engine_options(&self, decoders: usize) -> EngineOptions {
+        EngineOptions {
+            decoders,
+            waiting_bytes_max: self.limits.waiting_bytes_max,
+            request_events_max: self.limits.request_events_max,
+            epoch_events_max: self.commit.epoch_events_max,
+            accrual_interval_ms: self.commit.accrual_interval_ms,
+            free_bytes_min: self.commit.free_bytes_min,
+            usage_days: self.usage_days,
+        }
+    }
+
     /// Looks for what would make the service useless or open to everybody.
     ///
     /// # Errors
@@ -320,5 +336,37 @@ impl ServiceConfig {
         zero.into_iter()
             .find(|(_, value)| *value == 0)
             .map_or(Ok(()), |(name, _)| Err(ConfigError::Zero(name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is delivered as the configuration to begin with.
+    const DELIVERED: &str = include_str!("../../deploy/tallybook.toml");
+
+    fn read(text: &str) -> ServiceConfig {
+        ServiceConfig::read(text, std::iter::empty()).unwrap()
+    }
+
+    #[test]
+    fn the_delivered_configuration_says_what_holds_without_it_and_has_every_setting() {
+        assert_eq!(format!("{:?}", read(DELIVERED)), format!("{:?}", ServiceConfig::default()));
+        // What it has as a comment can be uncommented.
+        let is_setting = |line: &str| line.starts_with('[') || line.split(' ').nth(1) == Some("=");
+        let uncomment =
+            |line: &'static str| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line);
+        let whole: Vec<&str> = DELIVERED.lines().map(uncomment).collect();
+        let config = read(&whole.join("\n"));
+        assert!(config.tls.is_some() && config.tokens.len() == 1 && config.threads.is_some(), "{config:?}");
+        let named: toml::Table = toml::from_str(&whole.join("\n")).unwrap();
+        let shown = format!("{:?}", ServiceConfig::default());
+        let settings = shown.split([' ', '{']).filter_map(|word| word.strip_suffix(':'));
+        for setting in settings {
+            let is_in =
+                |table: &toml::Value| table.as_table().is_some_and(|table| table.contains_key(setting));
+            assert!(named.contains_key(setting) || named.values().any(is_in), "{setting} is not in it");
+        }
     }
 }

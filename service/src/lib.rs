@@ -7,5 +7,6 @@ pub mod catalog_source;
 pub mod config;
 pub mod engine;
 pub mod http;
+pub mod metrics;
 pub mod query_source;
 pub mod usage;

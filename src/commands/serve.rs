@@ -11,10 +11,9 @@ use aggregate::clock::SystemClock;
 use aggregate::data_directory::directory_disk;
 use aggregate::partition::{Partition, PartitionOptions};
 use anyhow::{Context, Result, anyhow};
-use metrics_exporter_prometheus::PrometheusBuilder;
 use service::config::{ConfigError, ServiceConfig};
-use service::engine::{Engine, EngineOptions, State};
-use service::http::{Listening, Metrics, Service, Sources, serve as serve_connections};
+use service::engine::{Engine, State};
+use service::http::{Listening, Service, Sources, serve as serve_connections};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -35,21 +34,11 @@ pub const DEFAULT_CONFIG: &str = include_str!("../../deploy/tallybook.toml");
 pub fn serve(arguments: &ServeArguments) -> Result<()> {
     let config = configured(arguments)?;
     log(&config)?;
-    let metrics = PrometheusBuilder::new().install_recorder()?;
     let decoders = config.threads.map_or_else(cores, usize::from);
     let partition = open(&config, decoders)?;
-    let options = EngineOptions {
-        decoders,
-        waiting_bytes_max: config.limits.waiting_bytes_max,
-        request_events_max: config.limits.request_events_max,
-        epoch_events_max: config.commit.epoch_events_max,
-        accrual_interval_ms: config.commit.accrual_interval_ms,
-        free_bytes_min: config.commit.free_bytes_min,
-        usage_days: config.usage_days,
-    };
+    let options = config.engine_options(decoders);
     let (engine, running) = Engine::start(partition, &options).map_err(|error| anyhow!(error))?;
-    let service =
-        Service::new(engine.clone(), config.clone(), Arc::new(SystemClock), Some(Metrics(metrics)))?;
+    let service = Service::new(engine.clone(), config.clone(), Arc::new(SystemClock))?;
     service.set_sources(Sources {
         catalogs: Some(Arc::new(DirectoryCatalogs::new(
             config.catalog.clone(),
@@ -64,7 +53,7 @@ pub fn serve(arguments: &ServeArguments) -> Result<()> {
         // Scripts wait for this line.
         writeln!(stdout(), "listening on {scheme}://{}", listening.address()?)?;
         stdout().flush()?;
-        serve_connections(listening, service.router(), ended(&engine)).await;
+        serve_connections(listening, service, ended(&engine)).await;
         anyhow::Ok(())
     })?;
     // Requests that are on their way were answered; what they sent is committed.

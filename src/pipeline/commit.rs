@@ -28,7 +28,7 @@ pub(super) fn commit(
                 let _ = committed.send(CommitNote::Run(run));
             }
             committer.write_checkpoint(&state)?;
-            committer.end_checkpoint()?;
+            committer.end_checkpoint(committer.since_checkpoint())?;
         }
     }
     Ok(())

@@ -302,6 +302,11 @@ impl LedgerReader {
         Ok(Self { disk: Arc::clone(disk), identity, segments })
     }
 
+    /// Which ledger it is.
+    pub(crate) const fn identity(&self) -> &LedgerIdentity {
+        &self.identity
+    }
+
     /// The oldest epoch there is a segment for; `None` if there is no segment.
     #[must_use]
     pub fn oldest(&self) -> Option<u64> {

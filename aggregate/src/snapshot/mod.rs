@@ -28,7 +28,7 @@ use crate::disk::Disk;
 use crate::error::AggregateError;
 use crate::ledger::SealedEpoch;
 use crate::parquet_columns::parquet_error;
-pub(crate) use follow::{follow, last_epochs};
+pub(crate) use follow::{CommittedLedger, Followed, follow, last_epochs};
 pub use plan::{SnapshotLimits, SnapshotPlan, Unsnapshotted};
 pub use view::{TableView, views};
 

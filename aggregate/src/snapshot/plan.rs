@@ -1,5 +1,6 @@
 //! When to take a snapshot: what is in the ledger alone is slow to read, a snapshot of little makes small files.
 
+use schemas::epoch::Epoch;
 use schemas::timestamp::Timestamp;
 
 /// What may be in no snapshot.
@@ -33,6 +34,34 @@ pub struct Unsnapshotted {
     pub bytes: u64,
     /// When the oldest of the epochs was committed; none where every epoch is in a snapshot.
     pub oldest: Option<Timestamp>,
+    /// Do some of them have files of their own, which cost nothing to take in?
+    pub has_files: bool,
+}
+
+impl Unsnapshotted {
+    /// Adds an epoch.
+    pub fn add(&mut self, epoch: &Epoch) {
+        self.oldest.get_or_insert(epoch.recorded_at);
+        for content in &epoch.contents {
+            if content.file.is_some() {
+                self.has_files = true;
+            } else {
+                self.rows += content.rows;
+                self.bytes += content.bytes;
+            }
+        }
+    }
+
+    /// What is in no snapshot with what came later.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        Self {
+            rows: self.rows + later.rows,
+            bytes: self.bytes + later.bytes,
+            oldest: self.oldest.or(later.oldest),
+            has_files: self.has_files || later.has_files,
+        }
+    }
 }
 
 /// What to do.
@@ -53,7 +82,9 @@ impl SnapshotPlan {
         let Some(oldest) = unsnapshotted.oldest else { return Self::Nothing };
         let age_max = limits.age_max_ms.saturating_mul(1_000);
         let due = Timestamp::from_micros(oldest.micros().saturating_add(age_max));
-        let is_large = unsnapshotted.rows >= limits.rows_max || unsnapshotted.bytes >= limits.bytes_max;
+        let is_large = unsnapshotted.has_files
+            || unsnapshotted.rows >= limits.rows_max
+            || unsnapshotted.bytes >= limits.bytes_max;
         if is_large || now >= due { Self::Take } else { Self::WaitUntil(due) }
     }
 }
@@ -75,7 +106,7 @@ mod tests {
             ((0, 0, Some(i64::MAX)), 0, SnapshotPlan::WaitUntil(Timestamp::MAX)),
         ];
         for ((rows, bytes, oldest), now, expected) in cases {
-            let unsnapshotted = Unsnapshotted { rows, bytes, oldest: oldest.map(at) };
+            let unsnapshotted = Unsnapshotted { rows, bytes, oldest: oldest.map(at), has_files: false };
             assert_eq!(SnapshotPlan::new(unsnapshotted, limits, at(now)), expected);
         }
     }

@@ -10,6 +10,7 @@ mod export;
 mod from_scratch;
 mod frozen;
 mod hostile;
+mod maintenance;
 mod partition;
 mod quarantine;
 #[path = "../../../ingest/tests/ingest/random.rs"]

@@ -45,6 +45,8 @@ pub(crate) enum Work {
     Checkpoint,
     /// Makes committed rows visible in the tables.
     Snapshot,
+    /// The same, while epochs are committed.
+    Follow,
     /// Joins what lies in many files.
     Compact,
     /// Removes what nothing needs any more.
@@ -54,8 +56,8 @@ pub(crate) enum Work {
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Checkpoint, Self::Snapshot, Self::Compact, Self::Remove, Self::ChangeCatalog];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Checkpoint, Self::Snapshot, Self::Follow, Self::Compact, Self::Remove, Self::ChangeCatalog];
 }
 
 /// Why a process cannot go on.

@@ -12,6 +12,7 @@ use aggregate::delta::{DeltaTable, RETENTION_MS};
 use aggregate::disk::Disk;
 use aggregate::error::AggregateError;
 use aggregate::live::LiveWriter;
+use aggregate::maintenance::{Maintained, Maintenance};
 use aggregate::partition::{Catalogs, Partition, PartitionOptions};
 use aggregate::snapshot::{SnapshotLimits, SnapshotTable};
 use ingest::decoder::{Decoder, Records};
@@ -127,6 +128,7 @@ impl Tallybook {
             batch,
             clock,
             read: None,
+            following: None,
             position: position.offset,
             line: position.line,
         })
@@ -140,6 +142,12 @@ fn decoder((plan, accounts, key): &Names) -> Decoder {
     Decoder::new(0, Arc::clone(plan), Arc::clone(accounts), *key)
 }
 
+/// Tables that follow while epochs are committed.
+enum Following {
+    Begun(Box<Maintenance>),
+    Done(Box<Maintained>),
+}
+
 pub(crate) struct TallybookProcess {
     writer: LiveWriter,
     names: Names,
@@ -148,6 +156,7 @@ pub(crate) struct TallybookProcess {
     clock: Arc<SetClock>,
     /// What was read of the file since the last commit.
     read: Option<InputProgress>,
+    following: Option<Following>,
     position: u64,
     line: u64,
 }
@@ -190,17 +199,32 @@ impl Process for TallybookProcess {
         self.clock.0.store(now, Ordering::SeqCst);
         let read = self.read.take();
         self.writer.commit(read.into_iter().collect(), is_accrued).map_err(stop)?;
+        // What fails is done again later.
+        self.following = match self.following.take() {
+            Some(Following::Begun(begun)) => Some(Following::Done(Box::new(begun.run()))),
+            Some(Following::Done(done)) => {
+                let _ = self.writer.end_maintenance(*done);
+                None
+            }
+            None => None,
+        };
         Ok(())
     }
 
     fn maintain(&mut self, work: Work, now: i64) -> Result<(), Stop> {
         self.clock.0.store(now, Ordering::SeqCst);
+        self.follow_to_the_end()?;
         match work {
             Work::Checkpoint => match self.writer.checkpoint() {
                 Err(AggregateError::NotCommitted) => Ok(()),
                 done => done.map_err(stop),
             },
             Work::Snapshot => self.snapshot(),
+            Work::Follow => {
+                let begun = self.writer.begin_maintenance(SnapshotLimits::NOTHING).map_err(stop)?;
+                self.following = Some(Following::Begun(Box::new(begun)));
+                Ok(())
+            }
             Work::Compact => self.compact(now),
             // Long after what is removed was needed.
             Work::Remove => {
@@ -218,6 +242,16 @@ impl Process for TallybookProcess {
 }
 
 impl TallybookProcess {
+    /// Ends what goes on beside commits.
+    fn follow_to_the_end(&mut self) -> Result<(), Stop> {
+        let done = match self.following.take() {
+            Some(Following::Begun(begun)) => begun.run(),
+            Some(Following::Done(done)) => *done,
+            None => return Ok(()),
+        };
+        self.writer.end_maintenance(done).map(drop).map_err(stop)
+    }
+
     fn snapshot(&mut self) -> Result<(), Stop> {
         self.writer.snapshot(SnapshotLimits::NOTHING).map(drop).map_err(stop)
     }

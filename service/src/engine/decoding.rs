@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, select};
 use ingest::body::{BodyError, values_of};
@@ -12,6 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::in_force::InForce;
 use super::submission::{Answer, EngineError, Layout, Outcome, Waiting};
 use super::verdict::Verdicts;
+use super::waiters::Waiter;
+use crate::metrics::Metrics;
 
 /// Position of the input that records of requests come from.
 const REQUESTS: u32 = 0;
@@ -21,12 +24,17 @@ pub(super) struct Decoded {
     pub(super) batch: EventBatch,
     /// Who waits for its commit; nobody where it only has texts that are new to the decoder.
     pub(super) client: Option<Client>,
+    /// When it was decoded.
+    pub(super) at: Instant,
+    /// When it arrived, in microseconds since 1970.
+    pub(super) received: i64,
 }
 
 /// Who waits for a commit, with the room that the request takes.
 pub(super) struct Client {
     pub(super) reply: oneshot::Sender<Answer>,
     pub(super) room: OwnedSemaphorePermit,
+    pub(super) waiter: Waiter,
 }
 
 /// Asks a decoder to stop between two submissions.
@@ -37,25 +45,31 @@ pub(super) struct Pause {
     pub(super) go: Receiver<Option<Arc<InForce>>>,
 }
 
-/// Where a decoder gets its work from, and where it goes.
-pub(super) struct Channels {
+/// A thread that decodes.
+pub(super) struct Decoding {
+    pub(super) number: usize,
+    pub(super) in_force: Arc<InForce>,
+    /// Events of a request.
+    pub(super) events_max: usize,
     pub(super) waiting: Receiver<Waiting>,
     pub(super) pauses: Receiver<Pause>,
     /// Closed when nobody decides any more.
     pub(super) ended: Receiver<Infallible>,
     pub(super) empty: Receiver<EventBatch>,
     pub(super) decoded: Sender<Decoded>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Decodes submissions until there are no more, or nobody decides them.
-pub(super) fn decode(number: usize, mut in_force: Arc<InForce>, events_max: usize, channels: &Channels) {
-    let Channels { waiting, pauses, ended, empty, decoded } = channels;
+pub(super) fn decode(decoding: Decoding) {
+    let Decoding { number, mut in_force, events_max, waiting, pauses, ended, empty, decoded, metrics } =
+        decoding;
     let mut decoder = in_force.decoder(number);
     loop {
         // Whoever holds an engine could still send.
         let next = select! {
-            recv(waiting) -> next => next.ok(),
-            recv(pauses) -> pause => {
+            recv(&waiting) -> next => next.ok(),
+            recv(&pauses) -> pause => {
                 let Ok(Pause { stopped, go }) = pause else { return };
                 let _ = stopped.send(());
                 let Ok(changed) = go.recv() else { return };
@@ -67,9 +81,9 @@ pub(super) fn decode(number: usize, mut in_force: Arc<InForce>, events_max: usiz
                 }
                 continue;
             },
-            recv(ended) -> _ => None,
+            recv(&ended) -> _ => None,
         };
-        let Some(Waiting { submission, reply, room }) = next else { return };
+        let Some(Waiting { submission, reply, room, waiter }) = next else { return };
         let mut batch = empty.try_recv().unwrap_or_else(|_| EventBatch::new(in_force.dimensions()));
         let records = match submission.layout {
             Layout::Lines => Ok(Records::Lines),
@@ -82,19 +96,23 @@ pub(super) fn decode(number: usize, mut in_force: Arc<InForce>, events_max: usiz
                 continue;
             }
         };
+        let received = submission.received.micros();
         batch.fill_from_request(REQUESTS, submission.body);
         decoder.set_received(Some(submission.received));
         decoder.decode(&mut batch, &records);
+        let at = Instant::now();
+        metrics.decode.record(at.duration_since(waiter.began));
         if submission.is_atomic && !batch.rejects.is_empty() {
             let _ = reply.send(Ok(Outcome::Refused(Verdicts::of_refused(&batch))));
             // IMPORTANT: the decoder counts texts that it met as known from here on.
             batch.drop_records();
-            if decoded.send(Decoded { batch, client: None }).is_err() {
+            if decoded.send(Decoded { batch, client: None, at, received }).is_err() {
                 return;
             }
             continue;
         }
-        if let Err(lost) = decoded.send(Decoded { batch, client: Some(Client { reply, room }) }) {
+        let client = Some(Client { reply, room, waiter });
+        if let Err(lost) = decoded.send(Decoded { batch, client, at, received }) {
             if let Some(client) = lost.into_inner().client {
                 let _ = client.reply.send(Err(EngineError::Ending));
             }

@@ -13,11 +13,14 @@ mod catalog_change;
 mod decoding;
 mod in_force;
 mod submission;
+mod upkeep;
 mod verdict;
+mod waiters;
 mod writing;
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use aggregate::account_charges::ChargeState;
 use aggregate::data_directory::DataDirectory;
@@ -26,20 +29,22 @@ use aggregate::error::AggregateError;
 use aggregate::live::LiveWriter;
 use aggregate::partition::Partition;
 use aggregate::replay::{OpenRecord, Replayed};
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use ingest::event_batch::EventBatch;
 use rating::catalog::Catalog;
 use schemas::epoch::ContentHash;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use crate::metrics::{self, Metrics};
 use crate::usage::{Intake, UsageIndex};
 pub use catalog_change::CatalogChange;
 use catalog_change::CatalogCommand;
-use decoding::{Channels, Decoded, decode};
+use decoding::{Decoded, Decoding, decode};
 pub use in_force::InForce;
 use submission::Waiting;
 pub use submission::{Answer, EngineError, Layout, Outcome, Submission};
 pub use verdict::{Remark, Verdict, Verdicts};
+use waiters::Waiters;
 use writing::{Command, Decoders, ReplayCommand, Writing};
 pub use writing::{Progress, State};
 
@@ -48,6 +53,12 @@ pub const INPUT: &str = "http";
 
 /// Batches that are decoded and not decided.
 const DECODED_MAX: usize = 256;
+
+/// Time between looks of what puts metrics together.
+const METRICS_PAUSE: Duration = Duration::from_secs(5);
+
+/// What part of the room is left where there is none for events.
+const CROWDED_PART: usize = 16;
 
 /// Commands that wait.
 const COMMANDS_MAX: usize = 256;
@@ -96,6 +107,9 @@ pub struct Engine {
     in_force: watch::Receiver<Arc<InForce>>,
     directory: Arc<DataDirectory>,
     partition: u32,
+    waiters: Waiters,
+    metrics: Arc<Metrics>,
+    waiting_bytes_max: usize,
 }
 
 /// Room that a request was given for its bytes.
@@ -117,7 +131,8 @@ impl Engine {
     ) -> Result<(Self, Running), Box<dyn std::error::Error + Send + Sync>> {
         let catalog = (partition.committer.catalog(), Arc::clone(partition.catalog()));
         let in_force = Arc::new(InForce::new(catalog.0, catalog.1, *partition.directory().key()));
-        let epoch = partition.committer.standing().epoch;
+        let standing = partition.committer.standing();
+        let at = Progress::at(standing.epoch, partition.snapshotted(), &standing.books);
         let intake = Intake::start(&partition, options.usage_days)?;
         let usage = intake.index();
         let number = partition.committer.standing().partition;
@@ -129,34 +144,52 @@ impl Engine {
         let (empty_tx, empty) = bounded::<EventBatch>(DECODED_MAX);
         let (commands, commands_rx) = bounded(COMMANDS_MAX);
         let (writes, ended) = bounded::<std::convert::Infallible>(0);
-        let (progress_tx, progress) = watch::channel(Progress::at(epoch));
+        let (progress_tx, progress) = watch::channel(at);
+        let metrics = Arc::new(Metrics::new()?);
         let mut pauses = Vec::new();
         for number in 0..options.decoders {
             let (pause, paused) = bounded(1);
             pauses.push(pause);
-            let channels = Channels {
+            let decoding = Decoding {
+                number,
+                in_force: Arc::clone(&in_force),
+                events_max: options.request_events_max,
                 waiting: waiting_rx.clone(),
                 pauses: paused,
                 ended: ended.clone(),
                 empty: empty.clone(),
                 decoded: decoded_tx.clone(),
+                metrics: Arc::clone(&metrics),
             };
-            let (in_force, events_max) = (Arc::clone(&in_force), options.request_events_max);
-            let work = move || decode(number, in_force, events_max, &channels);
-            thread::Builder::new().name("decode".to_owned()).spawn(work)?;
+            thread::Builder::new().name("decode".to_owned()).spawn(move || decode(decoding))?;
         }
         drop(decoded_tx);
+        let kept = Arc::clone(&metrics);
+        let work = move || put_together(&kept, &ended);
+        thread::Builder::new().name("metrics".to_owned()).spawn(work)?;
         let (in_force_tx, in_force) = watch::channel(in_force);
         let decoders = Decoders { pauses, in_force: in_force_tx, empty: empty_tx };
-        let writing = Writing::new(writer, intake, options.clone(), progress_tx, decoders);
+        let writing =
+            Writing::new(writer, intake, options.clone(), progress_tx, decoders, Arc::clone(&metrics))?;
         let work = move || {
             writing.run(&decoded, &commands_rx);
             drop(writes);
         };
         let writing = thread::Builder::new().name("commit".to_owned()).spawn(work)?;
         let room = Arc::new(Semaphore::new(options.waiting_bytes_max));
-        let engine =
-            Self { waiting, commands, room, progress, usage, in_force, directory, partition: number };
+        let engine = Self {
+            waiting,
+            commands,
+            room,
+            progress,
+            usage,
+            in_force,
+            directory,
+            partition: number,
+            waiters: Waiters::default(),
+            metrics,
+            waiting_bytes_max: options.waiting_bytes_max,
+        };
         Ok((engine, Running(writing)))
     }
 
@@ -164,6 +197,26 @@ impl Engine {
     #[must_use]
     pub const fn progress(&self) -> &watch::Receiver<Progress> {
         &self.progress
+    }
+
+    /// What is recorded of its work.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Everything that is recorded, in the text format of Prometheus.
+    #[must_use]
+    pub fn render_metrics(&self) -> String {
+        let (requests, oldest) = self.waiters.look();
+        let waiting = metrics::Waiting { bytes: self.waiting_bytes(), requests, oldest };
+        self.metrics.render(&self.progress.borrow(), waiting)
+    }
+
+    /// Age of the oldest submission that waits for its commit.
+    #[must_use]
+    pub fn oldest_waiting(&self) -> Option<Duration> {
+        self.waiters.look().1
     }
 
     /// What was used, up to the last commit.
@@ -256,6 +309,10 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] when nothing can be taken now.
     pub fn room(&self, bytes: usize) -> Result<Room, EngineError> {
+        self.find_room(bytes).inspect_err(|error| self.metrics.note_refused(error))
+    }
+
+    fn find_room(&self, bytes: usize) -> Result<Room, EngineError> {
         match &self.progress.borrow().state {
             State::Taking => {}
             State::DiskFull => return Err(EngineError::DiskFull),
@@ -273,16 +330,32 @@ impl Engine {
         self.room.available_permits()
     }
 
+    /// Is there so little room that events are refused?
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.free_room() < self.waiting_bytes_max / CROWDED_PART
+    }
+
+    /// Bytes of requests that wait for their commit.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes_max.saturating_sub(self.free_room())
+    }
+
     /// Hands events over, and waits for the commit that holds them.
     ///
     /// # Errors
     /// [`EngineError`]: nothing is known of the events then.
     pub async fn submit(&self, submission: Submission, room: Room) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting { submission, reply, room: room.0 };
+        let bytes = submission.body.len() as u64;
+        let waiting = Waiting { submission, reply, room: room.0, waiter: self.waiters.enter() };
         if let Err(error) = self.waiting.try_send(waiting) {
-            return Err(if error.is_full() { EngineError::Overloaded } else { EngineError::Ending });
+            let error = if error.is_full() { EngineError::Overloaded } else { EngineError::Ending };
+            self.metrics.note_refused(&error);
+            return Err(error);
         }
+        self.metrics.event_bytes.increment(bytes);
         answer.await.unwrap_or_else(|_| Err(self.why_not()))
     }
 
@@ -305,6 +378,11 @@ impl Room {
     pub fn extend(&mut self, more: Self) {
         self.0.merge(more.0);
     }
+
+    /// Takes room for so many bytes out of it; nothing where it has less.
+    pub fn split(&mut self, bytes: usize) -> Option<Self> {
+        self.0.split(bytes).map(Self)
+    }
 }
 
 impl Running {
@@ -313,5 +391,12 @@ impl Running {
         if let Err(panic) = self.0.join() {
             std::panic::resume_unwind(panic);
         }
+    }
+}
+
+/// Puts metrics together until the engine has ended.
+fn put_together(metrics: &Metrics, ended: &Receiver<std::convert::Infallible>) {
+    while ended.recv_timeout(METRICS_PAUSE).is_err_and(|error| error.is_timeout()) {
+        metrics.run_upkeep();
     }
 }

@@ -4,6 +4,7 @@ use schemas::timestamp::Timestamp;
 use tokio::sync::oneshot;
 
 use super::verdict::Verdicts;
+use super::waiters::Waiter;
 
 /// How the events of a body lie in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,4 +74,5 @@ pub(super) struct Waiting {
     pub(super) reply: oneshot::Sender<Answer>,
     /// Given back when it is answered.
     pub(super) room: tokio::sync::OwnedSemaphorePermit,
+    pub(super) waiter: Waiter,
 }

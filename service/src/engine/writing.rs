@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aggregate::account_charges::{AccountCharges, ChargeState};
+use aggregate::books::Books;
 use aggregate::error::AggregateError;
 use aggregate::live::LiveWriter;
+use aggregate::maintenance::Maintained;
 use aggregate::replay::{OpenRecord, Redecider, Replayed};
 use aggregate::snapshot::SnapshotLimits;
 use crossbeam_channel::{Receiver, Sender, after, select_biased};
@@ -19,7 +21,9 @@ use super::catalog_change::CatalogCommand;
 use super::decoding::{Client, Decoded, Pause};
 use super::in_force::InForce;
 use super::submission::{EngineError, Outcome};
+use super::upkeep::Upkeep;
 use super::verdict::Verdicts;
+use crate::metrics::{self, Metrics};
 use crate::usage::Intake;
 
 /// Longest pause between looks at what is due.
@@ -76,18 +80,21 @@ pub struct Progress {
     pub snapshot: u64,
     /// What became of events since the start.
     pub counts: EventCounts,
+    /// What became of all events of the ledger: what is in quarantine still, among others.
+    pub totals: EventCounts,
     /// When the last epoch was committed.
     pub committed_at: Instant,
 }
 
 impl Progress {
-    pub(super) fn at(epoch: u64) -> Self {
+    pub(super) fn at(epoch: u64, snapshot: u64, books: &Books) -> Self {
         Self {
             state: State::Taking,
             epoch,
             accrued: epoch,
-            snapshot: 0,
+            snapshot,
             counts: EventCounts::default(),
+            totals: books.counts,
             committed_at: Instant::now(),
         }
     }
@@ -126,6 +133,8 @@ pub(super) struct Writing {
     /// Last epoch that settled records.
     replayed: u64,
     pub(super) accounts: AccountCharges,
+    metrics: Arc<Metrics>,
+    upkeep: Upkeep,
 }
 
 impl Writing {
@@ -135,12 +144,13 @@ impl Writing {
         options: EngineOptions,
         progress: watch::Sender<Progress>,
         decoders: Decoders,
-    ) -> Self {
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
         let Decoders { pauses, in_force, empty } = decoders;
         let mut accounts = AccountCharges::default();
         accounts.follow(writer.partition().decider.totals());
         let has_unaccrued = !writer.partition().committer.standing().books.is_accrued;
-        Self {
+        Ok(Self {
             writer,
             usage,
             options,
@@ -155,7 +165,9 @@ impl Writing {
             redecider: None,
             replayed: 0,
             accounts,
-        }
+            metrics,
+            upkeep: Upkeep::start()?,
+        })
     }
 
     /// Works until it is ended or cannot go on.
@@ -197,6 +209,10 @@ impl Writing {
                     }
                     Ok(Command::Charges(account, reply)) => self.tell_charges(&account, reply),
                 },
+                recv(self.upkeep.done()) -> done => {
+                    let done = done.map_err(|_| AggregateError::Stopped)?;
+                    self.end_maintenance(done)?;
+                }
                 recv(decoded) -> first => match first {
                     Ok(first) => self.count(first, decoded)?,
                     Err(_) => return self.end(decoded),
@@ -233,13 +249,20 @@ impl Writing {
     }
 
     pub(super) fn decide(&mut self, decoded: Decoded) -> Result<(), AggregateError> {
-        let Decoded { batch, client } = decoded;
+        let Decoded { batch, client, at, received } = decoded;
+        let began = Instant::now();
+        self.metrics.queue.record(began.duration_since(at));
+        if let Some(oldest) = batch.events.time.iter().min() {
+            let lag = received.saturating_sub(*oldest).max(0).unsigned_abs();
+            self.metrics.event_lag.record(Duration::from_micros(lag));
+        }
         self.events += batch.received;
         let mut verdicts = Verdicts::default();
         let empty = self.writer.decide(batch, |decided| {
             verdicts = Verdicts::of(decided);
             self.usage.note(decided);
         })?;
+        self.metrics.decide.record(began.elapsed());
         // Another is made where none is left.
         let _ = self.empty.try_send(empty);
         self.promises.extend(client.map(|client| Promise { client, verdicts }));
@@ -248,7 +271,11 @@ impl Writing {
 
     /// Commits what was decided, and answers.
     pub(super) fn commit(&mut self, with_accruals: bool) -> Result<(), AggregateError> {
+        let began = Instant::now();
         let epoch = self.writer.commit(Vec::new(), with_accruals)?;
+        if epoch.is_some() {
+            self.metrics.commit.record(began.elapsed());
+        }
         self.events = 0;
         let last = self.writer.partition().committer.standing().epoch;
         // IMPORTANT: after the commit and before the answers (USAGE-1).
@@ -256,8 +283,8 @@ impl Writing {
         if let Some(epoch) = &epoch {
             self.note(epoch);
         }
-        for Promise { client: Client { reply, room }, verdicts } in self.promises.drain(..) {
-            drop(room);
+        for Promise { client: Client { reply, room, waiter }, verdicts } in self.promises.drain(..) {
+            drop((room, waiter));
             // Who went away meanwhile finds out by sending again.
             let _ = reply.send(Ok(Outcome::Committed { epoch: last, verdicts }));
         }
@@ -287,12 +314,15 @@ impl Writing {
     pub(super) fn note(&mut self, epoch: &Epoch) {
         self.has_unaccrued = !epoch.is_accrued;
         self.usage.note_epoch(epoch);
+        self.metrics.note_epoch(epoch);
+        let totals = self.writer.partition().committer.standing().books.counts;
         self.progress.send_modify(|progress| {
             progress.epoch = epoch.epoch;
             if epoch.is_accrued {
                 progress.accrued = epoch.epoch;
             }
             progress.counts += epoch.counts;
+            progress.totals = totals;
             progress.committed_at = Instant::now();
         });
     }
@@ -304,6 +334,7 @@ impl Writing {
             tracing::warn!(%error, "how much room the disk has cannot be told");
             0
         });
+        self.metrics.disk_free.set(metrics::float(free));
         let state = if free < self.options.free_bytes_min { State::DiskFull } else { State::Taking };
         if self.progress.borrow().state != state {
             tracing::warn!(?state, free, "room on the disk");
@@ -319,11 +350,28 @@ impl Writing {
             self.commit(true)?;
         }
         self.usage.forget(self.writer.partition())?;
-        self.maintain(SnapshotLimits::default())
+        let limits = SnapshotLimits::default();
+        if !self.upkeep.is_working() && self.writer.wants_maintenance(limits) {
+            let began = Instant::now();
+            let begun = self.writer.begin_maintenance(limits)?;
+            self.metrics.pause.record(began.elapsed());
+            self.upkeep.begin(begun)?;
+        }
+        Ok(())
     }
 
-    fn maintain(&mut self, limits: SnapshotLimits) -> Result<(), AggregateError> {
-        self.writer.maintain(limits)
+    /// Notes what was done beside commits.
+    fn end_maintenance(&mut self, done: Maintained) -> Result<(), AggregateError> {
+        self.upkeep.note_done();
+        if let Some(took) = done.checkpoint_took {
+            self.metrics.checkpoint.record(took);
+        }
+        self.metrics.tables.record(done.tables_took);
+        let began = Instant::now();
+        let snapshot = self.writer.end_maintenance(done)?;
+        self.metrics.pause.record(began.elapsed());
+        self.progress.send_modify(|progress| progress.snapshot = snapshot);
+        Ok(())
     }
 
     /// Commits what was taken, with accruals, and lets the tables follow.
@@ -333,6 +381,11 @@ impl Writing {
             self.decide(next)?;
         }
         self.commit(true)?;
-        self.maintain(SnapshotLimits::NOTHING)
+        if self.upkeep.is_working() {
+            let done = self.upkeep.done().recv().map_err(|_| AggregateError::Stopped)?;
+            self.end_maintenance(done)?;
+        }
+        let done = self.writer.begin_maintenance(SnapshotLimits::NOTHING)?.run();
+        self.end_maintenance(done)
     }
 }

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::observed::note_token;
 use super::problem::Problem;
 use crate::config::{ConfigError, Scope, TokenConfig};
 
@@ -63,6 +64,7 @@ impl Tokens {
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
             return Err(problem.header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         };
+        note_token(&token.name);
         if token.scopes.contains(&scope) {
             return Ok(());
         }

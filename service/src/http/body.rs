@@ -10,9 +10,11 @@ use flate2::write::MultiGzDecoder;
 use http_body::Body as _;
 use tokio::time::{Instant, timeout};
 
+use super::observed::note_bytes;
 use super::problem::Problem;
 use crate::config::Limits;
 use crate::engine::{Engine, Room};
+use crate::metrics::Metrics;
 
 /// Bytes that may always become of a compressed body, however small it is.
 const SMALL_BYTES: usize = 1 << 20;
@@ -24,14 +26,15 @@ const WINDOW_LOG_MAX: u32 = 23;
 pub(super) struct Intake<'a> {
     body: Body,
     limits: &'a Limits,
+    metrics: &'a Metrics,
     began: Instant,
     /// Bytes that arrived.
     arrived: u64,
 }
 
 impl<'a> Intake<'a> {
-    pub(super) fn new(body: Body, limits: &'a Limits) -> Self {
-        Self { body, limits, began: Instant::now(), arrived: 0 }
+    pub(super) fn new(body: Body, limits: &'a Limits, metrics: &'a Metrics) -> Self {
+        Self { body, limits, metrics, began: Instant::now(), arrived: 0 }
     }
 
     /// The next bytes; none at the end.
@@ -53,6 +56,7 @@ impl<'a> Intake<'a> {
             };
             let Ok(bytes) = frame.into_data() else { continue };
             self.arrived += bytes.len() as u64;
+            self.metrics.body_bytes.increment(bytes.len() as u64);
             let seconds = self.began.elapsed().as_secs();
             if seconds > self.limits.body_timeout_ms / 1_000
                 && self.arrived < seconds * self.limits.body_bytes_per_second_min
@@ -213,7 +217,7 @@ pub(super) async fn read(
         return Err(too_large(bytes_max));
     }
     let mut room = engine.room(0)?;
-    let mut intake = Intake::new(body, limits);
+    let mut intake = Intake::new(body, limits, engine.metrics());
     let mut inflate = Inflate::new(encoding, bytes_max)?;
     let mut known = 0;
     while let Some(bytes) = intake.next().await? {
@@ -222,6 +226,7 @@ pub(super) async fn read(
         room.extend(engine.room(inflate.len() - known)?);
         known = inflate.len();
     }
+    note_bytes(intake.arrived);
     inflate.end()?;
     check_ratio(intake.arrived, inflate.len(), limits)?;
     room.extend(engine.room(inflate.len() - known)?);

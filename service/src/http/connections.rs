@@ -10,17 +10,16 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
+use super::Service;
 use super::first_bytes::Begun;
-use crate::config::{ConfigError, Limits, ServiceConfig, TlsConfig};
+use super::tls::Tls;
+use crate::config::{ConfigError, Limits, ServiceConfig};
 
 /// Pause after a connection could not be accepted, as where there are no file handles left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -60,17 +59,8 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct Listening {
     listener: TcpListener,
-    tls: Option<TlsAcceptorOf>,
+    tls: Option<Arc<Tls>>,
     limits: Limits,
-}
-
-#[derive(Clone)]
-struct TlsAcceptorOf(TlsAcceptor);
-
-impl std::fmt::Debug for TlsAcceptorOf {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("TlsAcceptor")
-    }
 }
 
 impl Listening {
@@ -80,7 +70,7 @@ impl Listening {
     /// [`ServeError`].
     pub async fn on(config: &ServiceConfig) -> Result<Self, ServeError> {
         config.check()?;
-        let tls = config.tls.as_ref().map(acceptor).transpose()?;
+        let tls = config.tls.as_ref().map(Tls::read).transpose()?.map(Arc::new);
         let address = config.listen;
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| ServeError::Listen { address, error })?;
@@ -96,25 +86,14 @@ impl Listening {
     }
 }
 
-fn acceptor(config: &TlsConfig) -> Result<TlsAcceptorOf, ConfigError> {
-    let failed = |path: &std::path::Path, what: String| ConfigError::Tls { path: path.to_owned(), what };
-    let certificates = CertificateDer::pem_file_iter(&config.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| failed(&config.certificate, error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_file(&config.key);
-    let key = key.map_err(|error| failed(&config.key, error.to_string()))?;
-    let built = ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key);
-    let mut built = built.map_err(|error| failed(&config.certificate, error.to_string()))?;
-    built.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptorOf(TlsAcceptor::from(Arc::new(built))))
-}
-
 /// Serves until `ended` is, then lets the requests that are on their way end.
-pub async fn serve(listening: Listening, router: Router, ended: impl Future<Output = ()>) {
+pub async fn serve(listening: Listening, service: Service, ended: impl Future<Output = ()>) {
     let Listening { listener, tls, limits } = listening;
     let connections = Arc::new(Semaphore::new(limits.connections_max));
     let graceful = GracefulShutdown::new();
     let protocols = Arc::new(Protocols::new(&limits));
+    let router = service.router();
+    let following = tls.clone().map(|tls| tokio::spawn(async move { tls.follow().await }));
     tokio::pin!(ended);
     loop {
         let room = Arc::clone(&connections).acquire_owned();
@@ -135,10 +114,13 @@ pub async fn serve(listening: Listening, router: Router, ended: impl Future<Outp
                 continue;
             }
         };
-        let connection = Connection { protocols: Arc::clone(&protocols), router: router.clone(), room };
+        let (protocols, service) = (Arc::clone(&protocols), service.clone());
+        let connection = Connection { protocols, router: router.clone(), service, room };
         connection.start(stream, tls.clone(), &graceful);
     }
     drop(listener);
+    following.inspect(JoinHandle::abort);
+    service.end_waits();
     if timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests that did not end in time were cut off");
     }
@@ -173,13 +155,16 @@ impl Protocols {
     }
 
     /// Serves a connection to its end.
-    async fn serve<T>(&self, stream: T, router: Router, watcher: Watcher)
+    async fn serve<T>(&self, stream: T, router: Router, watcher: Watcher, ending: impl Future<Output = ()>)
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Ok(Ok((stream, is_http_2))) = timeout(self.header_timeout, Begun::read(stream)).await else {
-            return;
+        let begun = tokio::select! {
+            begun = timeout(self.header_timeout, Begun::read(stream)) => begun,
+            // Who has said nothing yet has nothing on its way.
+            () = ending => return,
         };
+        let Ok(Ok((stream, is_http_2))) = begun else { return };
         let (stream, service) = (TokioIo::new(stream), TowerToHyperService::new(router));
         let served = if is_http_2 {
             watcher.watch(self.http_2.serve_connection(stream, service)).await
@@ -196,26 +181,28 @@ impl Protocols {
 struct Connection {
     protocols: Arc<Protocols>,
     router: Router,
+    service: Service,
     room: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn start(self, stream: TcpStream, tls: Option<TlsAcceptorOf>, graceful: &GracefulShutdown) {
+    fn start(self, stream: TcpStream, tls: Option<Arc<Tls>>, graceful: &GracefulShutdown) {
         let watcher = graceful.watcher();
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
         tokio::spawn(async move {
-            let Self { protocols, router, room } = self;
+            let Self { protocols, router, service, room } = self;
+            let counted = service.engine.metrics().open_connection();
             match tls {
-                None => protocols.serve(stream, router, watcher).await,
-                Some(TlsAcceptorOf(acceptor)) => {
-                    let accepted = timeout(protocols.header_timeout, acceptor.accept(stream)).await;
+                None => protocols.serve(stream, router, watcher, service.ending()).await,
+                Some(tls) => {
+                    let accepted = timeout(protocols.header_timeout, tls.acceptor().accept(stream)).await;
                     if let Ok(Ok(stream)) = accepted {
-                        protocols.serve(stream, router, watcher).await;
+                        protocols.serve(stream, router, watcher, service.ending()).await;
                     }
                 }
             }
-            drop(room);
+            drop((room, counted));
         });
     }
 }

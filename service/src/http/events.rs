@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::body::{Encoding, Inflate, Intake, check_ratio, read};
 use super::problem::Problem;
 use super::{Service, binary_mode};
-use crate::engine::{Layout, Outcome, Remark, Submission, Verdict, Verdicts};
+use crate::engine::{EngineError, Layout, Outcome, Remark, Room, Submission, Verdict, Verdicts};
 
 /// Bytes of lines that are counted at once, about.
 const LINES_BYTES: usize = 256 << 10;
@@ -228,30 +228,35 @@ impl Lines {
     async fn count(&mut self, mut inflate: Inflate, body: Body) -> Result<(), Problem> {
         let service = self.service.clone();
         let limits = &service.config.limits;
-        let mut intake = Intake::new(body, limits);
-        let mut arrived = 0;
-        let mut inflated = 0;
+        let mut intake = Intake::new(body, limits, service.engine.metrics());
+        let (mut arrived, mut inflated) = (0, 0);
+        // What is not counted yet waits as well, also where its line is not whole.
+        let mut room = service.engine.room(0)?;
         while let Some(bytes) = intake.next().await? {
             let before = inflate.len();
             inflate.push(&bytes)?;
             arrived += bytes.len() as u64;
             inflated += inflate.len() - before;
             check_ratio(arrived, inflated, limits)?;
+            room.extend(service.engine.room(inflate.len() - before)?);
             if inflate.len() >= LINES_BYTES {
                 let lines = inflate.take_lines();
-                self.submit(lines).await?;
+                self.submit(lines, &mut room).await?;
             }
         }
+        let before = inflate.len();
         inflate.end()?;
+        room.extend(service.engine.room(inflate.len() - before)?);
         let rest = inflate.take();
-        self.submit(rest).await
+        self.submit(rest, &mut room).await
     }
 
-    async fn submit(&mut self, lines: Vec<u8>) -> Result<(), Problem> {
+    /// Counts lines, which have room.
+    async fn submit(&mut self, lines: Vec<u8>, room: &mut Room) -> Result<(), Problem> {
         if lines.is_empty() {
             return Ok(());
         }
-        let room = self.service.engine.room(lines.len())?;
+        let room = room.split(lines.len()).ok_or(EngineError::Overloaded)?;
         let received: Timestamp = self.service.clock.now();
         let submission = Submission { body: lines, layout: Layout::Lines, is_atomic: false, received };
         let outcome = self.service.engine.submit(submission, room).await?;

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::Service;
 use super::events::json;
-use super::problem::Problem;
 use crate::engine::State as EngineState;
 
 /// Alive: it answers.
@@ -19,6 +18,8 @@ pub(super) async fn healthz() -> &'static str {
 #[derive(Debug, Serialize)]
 struct Readiness<'a> {
     is_ready: bool,
+    /// What it does: `taking`, `disk_full`, `ending` or `stopped`.
+    state: &'static str,
     /// Why it takes no events; absent if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
@@ -26,8 +27,13 @@ struct Readiness<'a> {
     epoch: u64,
     /// Last epoch that has accruals of everything before.
     accrued_epoch: u64,
+    /// Last epoch that is in all tables.
+    snapshot_epoch: u64,
     /// Milliseconds since the last commit, or the start.
     last_commit_age_ms: u128,
+    /// Milliseconds that the oldest submission waits for its commit; absent where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_waiting_age_ms: Option<u128>,
     /// Bytes of requests that wait for their commit.
     waiting_bytes: usize,
     /// What became of events since the start.
@@ -37,32 +43,37 @@ struct Readiness<'a> {
 /// Ready: it takes events.
 pub(super) async fn readyz(State(service): State<Service>) -> Response {
     let progress = service.engine.progress().borrow().clone();
+    let state = match &progress.state {
+        EngineState::Taking => "taking",
+        EngineState::DiskFull => "disk_full",
+        EngineState::Ending => "ending",
+        EngineState::Stopped(_) => "stopped",
+    };
     let reason = match &progress.state {
+        EngineState::Taking if service.engine.is_crowded() => Some("overloaded"),
         EngineState::Taking => None,
-        EngineState::DiskFull => Some("disk_full"),
-        EngineState::Ending => Some("ending"),
-        EngineState::Stopped(_) => Some("stopped"),
+        _ => Some(state),
     };
     let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let readiness = Readiness {
         is_ready: reason.is_none(),
+        state,
         reason,
         epoch: progress.epoch,
         accrued_epoch: progress.accrued,
+        snapshot_epoch: progress.snapshot,
         last_commit_age_ms: progress.committed_at.elapsed().as_millis(),
-        waiting_bytes: service.config.limits.waiting_bytes_max.saturating_sub(service.engine.free_room()),
+        oldest_waiting_age_ms: service.engine.oldest_waiting().map(|age| age.as_millis()),
+        waiting_bytes: service.engine.waiting_bytes(),
         counts: progress.counts,
     };
     json(status, &readiness)
 }
 
 /// What Prometheus reads.
-pub(super) async fn metrics(State(service): State<Service>) -> Result<Response, Problem> {
-    let Some(metrics) = &service.metrics else {
-        return Err(Problem::new(StatusCode::NOT_FOUND, "no_metrics", "metrics are not collected"));
-    };
-    let mut response = metrics.0.render().into_response();
+pub(super) async fn metrics(State(service): State<Service>) -> Response {
+    let mut response = service.engine.render_metrics().into_response();
     let kind = HeaderValue::from_static("text/plain; version=0.0.4");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    Ok(response)
+    response
 }

@@ -11,6 +11,7 @@ mod event;
 mod events;
 mod first_bytes;
 mod health;
+mod observed;
 mod off_loop;
 pub mod openmeter;
 mod problem;
@@ -19,6 +20,7 @@ mod query;
 mod query_string;
 mod readers;
 mod streams;
+mod tls;
 mod usage;
 
 use std::sync::{Arc, OnceLock};
@@ -29,7 +31,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post, put};
-use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
 
 use crate::catalog_source::CatalogSource;
 use crate::config::{ConfigError, Scope, ServiceConfig};
@@ -51,13 +53,14 @@ pub struct Shared {
     config: ServiceConfig,
     tokens: Tokens,
     clock: Arc<dyn Clock>,
-    metrics: Option<Metrics>,
     sources: OnceLock<Sources>,
     streams: Streams,
     /// Held by who acknowledges for a reader.
     acknowledging: tokio::sync::Mutex<()>,
     /// Held by who changes the catalog.
     changing_catalog: tokio::sync::Mutex<()>,
+    /// Is the service ending?
+    ending: watch::Sender<bool>,
 }
 
 /// What the program gives a service; what is left out, clients are told, is not there.
@@ -67,16 +70,6 @@ pub struct Sources {
     pub catalogs: Option<Arc<dyn CatalogSource>>,
     /// Who answers SQL.
     pub queries: Option<Arc<dyn QuerySource>>,
-}
-
-/// What renders metrics.
-#[derive(Clone)]
-pub struct Metrics(pub PrometheusHandle);
-
-impl std::fmt::Debug for Metrics {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Metrics")
-    }
 }
 
 impl std::ops::Deref for Service {
@@ -92,12 +85,7 @@ impl Service {
     ///
     /// # Errors
     /// [`ConfigError`] when a token has no secret that can be used.
-    pub fn new(
-        engine: Engine,
-        config: ServiceConfig,
-        clock: Arc<dyn Clock>,
-        metrics: Option<Metrics>,
-    ) -> Result<Self, ConfigError> {
+    pub fn new(engine: Engine, config: ServiceConfig, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
         let tokens = Tokens::read(&config.tokens)?;
         let streams = Streams::new(Arc::clone(engine.directory()), engine.partition());
         let shared = Shared {
@@ -105,11 +93,11 @@ impl Service {
             config,
             tokens,
             clock,
-            metrics,
             sources: OnceLock::new(),
             streams,
             acknowledging: tokio::sync::Mutex::default(),
             changing_catalog: tokio::sync::Mutex::default(),
+            ending: watch::Sender::new(false),
         };
         Ok(Self(Arc::new(shared)))
     }
@@ -117,6 +105,17 @@ impl Service {
     /// Lets clients query, and change the catalog, from here on; what is given first stays.
     pub fn set_sources(&self, sources: Sources) {
         let _ = self.sources.set(sources);
+    }
+
+    /// Ends what only waits for something new.
+    fn end_waits(&self) {
+        self.ending.send_replace(true);
+    }
+
+    /// Waits until the service is ending.
+    async fn ending(&self) {
+        // Who waits has the service, so the sender is there.
+        let _ = self.ending.subscribe().wait_for(|is_ending| *is_ending).await;
     }
 
     /// All routes.
@@ -145,6 +144,7 @@ impl Service {
             .fallback(unknown_route)
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::disable())
+            .layer(from_fn_with_state(self.clone(), observed::observe))
             .with_state(self.clone())
     }
 

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::observed::request_id;
 use crate::engine::{EngineError, Verdicts};
 
 /// An answer that is no success.
@@ -30,6 +31,9 @@ struct Body<'a> {
     status: u16,
     detail: &'a str,
     code: &'a str,
+    /// What the request is found by in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
     #[serde(flatten)]
     members: &'a Map<String, Value>,
 }
@@ -108,6 +112,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
+            request_id: request_id(),
             members: &self.members,
         };
         // A problem has only texts as keys, so writing it cannot fail.

@@ -22,7 +22,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::Service;
 use super::cursor::CursorSpace;
@@ -221,8 +221,11 @@ async fn next(
         }
         position = chunk.next;
         sleep(PAUSE.min(left)).await;
-        let newer = progress.wait_for(|progress| progress.epoch > epoch);
-        let is_newer = matches!(timeout(left.saturating_sub(PAUSE), newer).await, Ok(Ok(_)));
+        let is_newer = tokio::select! {
+            newer = progress.wait_for(|progress| progress.epoch > epoch) => newer.is_ok(),
+            () = sleep(left.saturating_sub(PAUSE)) => false,
+            () = service.ending() => false,
+        };
         if !is_newer {
             return Ok((chunk, epoch));
         }
@@ -249,7 +252,8 @@ fn listed(stream: &Stream, chunk: &FeedChunk, epoch: u64) -> Response {
 /// Will there be other epochs?
 fn is_alive(service: &Service) -> bool {
     let progress = service.engine.progress();
-    progress.has_changed().is_ok()
+    !*service.ending.borrow()
+        && progress.has_changed().is_ok()
         && matches!(progress.borrow().state, EngineState::Taking | EngineState::DiskFull)
 }
 

@@ -15,29 +15,34 @@ use crate::support::{Answer, Server, call, catalog, request};
 
 /// What the disk does.
 #[derive(Debug, Default)]
-struct Moods {
+pub(crate) struct Moods {
     /// Milliseconds that a sync of the ledger takes.
-    sync_ms: AtomicU64,
+    pub(crate) sync_ms: AtomicU64,
     syncs: AtomicU64,
+    /// Do syncs of checkpoints and of the logs of tables wait until they do not any more?
+    pub(crate) holds_upkeep: AtomicBool,
+    /// Syncs that wait.
+    pub(crate) held: AtomicU64,
     fails_to_sync: AtomicBool,
     is_read_only: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
-struct MoodyDisk {
+pub(crate) struct MoodyDisk {
     disk: Arc<dyn Disk>,
     moods: Arc<Moods>,
 }
 
 impl MoodyDisk {
-    fn on(place: &Path) -> (Arc<dyn Disk>, Arc<Moods>) {
+    pub(crate) fn on(place: &Path) -> (Arc<dyn Disk>, Arc<Moods>) {
         let moods = Arc::new(Moods::default());
         (Arc::new(Self { disk: directory_disk(place), moods: Arc::clone(&moods) }), moods)
     }
 
     fn written(&self, name: &str, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
         let is_ledger = name.ends_with(".epochs");
-        Box::new(MoodyFile { file, moods: Arc::clone(&self.moods), is_ledger })
+        let is_upkeep = name.contains("_delta_log") || name.starts_with("checkpoints/");
+        Box::new(MoodyFile { file, moods: Arc::clone(&self.moods), is_ledger, is_upkeep })
     }
 
     fn check(&self) -> io::Result<()> {
@@ -104,6 +109,7 @@ struct MoodyFile {
     file: Box<dyn DiskFile>,
     moods: Arc<Moods>,
     is_ledger: bool,
+    is_upkeep: bool,
 }
 
 impl Write for MoodyFile {
@@ -121,6 +127,12 @@ impl Write for MoodyFile {
 
 impl DiskFile for MoodyFile {
     fn sync(&mut self) -> io::Result<()> {
+        if self.is_upkeep && self.moods.holds_upkeep.load(Ordering::SeqCst) {
+            self.moods.held.fetch_add(1, Ordering::SeqCst);
+            while self.moods.holds_upkeep.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
         if self.is_ledger {
             std::thread::sleep(Duration::from_millis(self.moods.sync_ms.load(Ordering::SeqCst)));
             if self.moods.fails_to_sync.load(Ordering::SeqCst) {

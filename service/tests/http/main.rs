@@ -11,7 +11,14 @@
 )]
 
 mod charges;
+mod ending;
 mod failing_disk;
+mod lines;
+mod metrics;
+mod pauses;
 mod quarantine;
+mod readiness;
+mod request_ids;
 mod streams;
 mod support;
+mod tls;

@@ -94,6 +94,18 @@ impl Server {
         version: u8,
         options_of_engine: EngineOptions,
     ) -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = ServiceConfig { listen, ..ServiceConfig::default() };
+        Self::start_as(disk, catalog, version, options_of_engine, config).await
+    }
+
+    pub(crate) async fn start_as(
+        disk: &Arc<dyn Disk>,
+        catalog: &Arc<Catalog>,
+        version: u8,
+        options_of_engine: EngineOptions,
+        config: ServiceConfig,
+    ) -> Self {
         let directory = Arc::new(DataDirectory::open(disk).unwrap());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let in_force = (ContentHash([version; 32]), Arc::clone(catalog));
@@ -104,14 +116,12 @@ impl Server {
             Partition::open(directory, &catalogs, in_force, Arc::clone(&clock), options).unwrap();
         let options = EngineOptions { accrual_interval_ms: 1, free_bytes_min: 0, ..options_of_engine };
         let (engine, running) = Engine::start(partition, &options).unwrap();
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = ServiceConfig { listen, ..ServiceConfig::default() };
         let listening = Listening::on(&config).await.unwrap();
         let address = listening.address().unwrap();
-        let service = Service::new(engine.clone(), config, clock, None).unwrap();
+        let service = Service::new(engine.clone(), config, clock).unwrap();
         let (ending, ended) = oneshot::channel();
         let ended = async move { drop(ended.await) };
-        let serving = tokio::spawn(serve(listening, service.router(), ended));
+        let serving = tokio::spawn(serve(listening, service, ended));
         Self { address, engine, running, ending, serving }
     }
 
@@ -159,6 +169,8 @@ pub(crate) fn event(id: &str, event_type: &str, data: Value) -> Value {
 /// An answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// Status line and headers.
+    pub(crate) head: String,
     pub(crate) text: String,
 }
 
@@ -201,7 +213,7 @@ pub(crate) async fn request(
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     assert!(!head.to_lowercase().contains("chunked"), "{head}");
-    Answer { status, text: body.to_owned() }
+    Answer { status, head: head.to_ascii_lowercase(), text: body.to_owned() }
 }
 
 /// The events of `tallybook export`, with commas between.

@@ -96,13 +96,13 @@ impl Server {
         let opened = Partition::open(directory, &catalogs, in_force, Arc::clone(&clock), partition_options);
         let (engine, running) = Engine::start(opened.unwrap().0, options).unwrap();
         let config = ServiceConfig { listen: "127.0.0.1:0".parse().unwrap(), ..ServiceConfig::default() };
-        let service = Service::new(engine.clone(), config.clone(), clock, None).unwrap();
+        let service = Service::new(engine.clone(), config.clone(), clock).unwrap();
         let runtime = Runtime::new().unwrap();
         let listening = runtime.block_on(Listening::on(&config)).unwrap();
         let address = listening.address().unwrap();
         let (end, ended) = oneshot::channel();
-        let router = service.router();
-        runtime.spawn(serve(listening, router, async {
+
+        runtime.spawn(serve(listening, service, async {
             let _ = ended.await;
         }));
         Self { engine, address, running: Some(running), runtime, end: Some(end) }
