@@ -15,8 +15,8 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use service::config::{ConfigError, ServiceConfig};
 use service::engine::{Engine, EngineOptions, State};
 use service::http::{Listening, Metrics, Service, serve as serve_connections};
+use service::log::subscriber;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::catalog::compile_files;
 use crate::catalog::files::CatalogFiles;
@@ -105,14 +105,8 @@ fn read(path: Option<&Path>) -> Result<ServiceConfig> {
 }
 
 fn log(config: &ServiceConfig) -> Result<()> {
-    let filter = EnvFilter::try_new(&config.log).context("log")?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
-    if config.log_json {
-        subscriber.json().init();
-    } else {
-        subscriber.with_ansi(stderr().is_terminal()).init();
-    }
-    Ok(())
+    let subscriber = subscriber(config, stderr().is_terminal(), stderr).context("log")?;
+    Ok(tracing::subscriber::set_global_default(subscriber)?)
 }
 
 fn cores() -> usize {

@@ -6,8 +6,9 @@ use crossbeam_channel::{Receiver, Sender, select};
 use ingest::body::{BodyError, values_of};
 use ingest::decoder::{Decoder, Records};
 use ingest::event_batch::EventBatch;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
+use super::room::Room;
 use super::submission::{Answer, EngineError, Layout, Outcome, Waiting};
 use super::verdict::Verdicts;
 
@@ -24,7 +25,7 @@ pub(super) struct Decoded {
 /// Who waits for a commit, with the room that the request takes.
 pub(super) struct Client {
     pub(super) reply: oneshot::Sender<Answer>,
-    pub(super) room: OwnedSemaphorePermit,
+    pub(super) room: Room,
 }
 
 /// Decodes submissions until there are no more, or nobody decides them: `ended` is closed then.
@@ -59,8 +60,15 @@ pub(super) fn decode(
         batch.fill_from_request(REQUESTS, submission.body);
         decoder.set_received(Some(submission.received));
         decoder.decode(&mut batch, &records);
-        if submission.is_atomic && !batch.rejects.is_empty() {
-            let _ = reply.send(Ok(Outcome::Refused(Verdicts::of_refused(&batch))));
+        let refused = match room.bearer().take(batch.received) {
+            Err(over) => Some(Err(over.into())),
+            Ok(()) if submission.is_atomic && !batch.rejects.is_empty() => {
+                Some(Ok(Outcome::Refused(Verdicts::of_refused(&batch))))
+            }
+            Ok(()) => None,
+        };
+        if let Some(answer) = refused {
+            let _ = reply.send(answer);
             // IMPORTANT: the decoder counts texts that it met as known from here on.
             batch.drop_records();
             if decoded.send(Decoded { batch, client: None }).is_err() {

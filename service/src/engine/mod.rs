@@ -10,6 +10,8 @@
 //! next epoch, and one sync answers them all.
 
 mod decoding;
+mod quota;
+mod room;
 mod submission;
 mod verdict;
 mod writing;
@@ -22,15 +24,17 @@ use aggregate::data_directory::DataDirectory;
 use aggregate::live::LiveWriter;
 use aggregate::partition::Partition;
 use aggregate::replay::{OpenRecord, Replayed, number_accounts};
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 use ingest::decoder::Decoder;
 use ingest::event_batch::EventBatch;
 use ingest::interner::Interner;
 use ingest::metering::MeteringPlan;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::usage::{Intake, UsageIndex};
 use decoding::{Decoded, decode};
+pub use quota::{OverQuota, Quota};
+pub use room::{Bearer, Room};
 use submission::Waiting;
 pub use submission::{Answer, EngineError, Layout, Outcome, Submission};
 pub use verdict::{Remark, Verdict, Verdicts};
@@ -46,12 +50,15 @@ const DECODED_MAX: usize = 256;
 /// Commands that wait.
 const COMMANDS_MAX: usize = 256;
 
+/// Room that a request takes besides its bytes.
+const REQUEST_BYTES: usize = 1 << 10;
+
 /// How the engine works.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// Threads that decode; the partition was opened for as many.
     pub decoders: usize,
-    /// Bytes of requests that may wait for their commit.
+    /// Bytes of requests that may wait for their commit, with a KiB for each of them.
     pub waiting_bytes_max: usize,
     /// Events of a request.
     pub request_events_max: usize,
@@ -92,10 +99,6 @@ pub struct Engine {
     accounts: Arc<Interner>,
 }
 
-/// Room that a request was given for its bytes.
-#[derive(Debug)]
-pub struct Room(OwnedSemaphorePermit);
-
 /// The thread that commits, to wait for its end. Those that decode end with the last [`Engine`].
 #[derive(Debug)]
 pub struct Running(thread::JoinHandle<()>);
@@ -121,7 +124,8 @@ impl Engine {
         // To read: the lock is the partition's.
         let directory = Arc::new(DataDirectory::read(partition.directory().disk())?);
         let writer = LiveWriter::new(partition, vec![INPUT.to_owned()])?;
-        let (waiting, waiting_rx) = bounded::<Waiting>(DECODED_MAX);
+        // Those who wait have room, which is bounded.
+        let (waiting, waiting_rx) = unbounded::<Waiting>();
         let (decoded_tx, decoded) = bounded::<Decoded>(DECODED_MAX);
         let (empty_tx, empty) = bounded::<EventBatch>(DECODED_MAX);
         let (commands, commands_rx) = bounded(COMMANDS_MAX);
@@ -204,20 +208,21 @@ impl Engine {
         sent.map_err(|error| if error.is_full() { EngineError::Overloaded } else { self.why_not() })
     }
 
-    /// Takes room for so many bytes.
+    /// Lets somebody in who has bytes to send: room for a request, which grows with its bytes.
     ///
     /// # Errors
-    /// [`EngineError`] when nothing can be taken now.
-    pub fn room(&self, bytes: usize) -> Result<Room, EngineError> {
+    /// [`EngineError`] when nothing can be taken now, or nothing from them.
+    pub fn room(&self, bearer: &Arc<Bearer>) -> Result<Room, EngineError> {
         match &self.progress.borrow().state {
             State::Taking => {}
             State::DiskFull => return Err(EngineError::DiskFull),
             State::Ending => return Err(EngineError::Ending),
             State::Stopped(why) => return Err(EngineError::Stopped(why.clone())),
         }
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
-        room.map(Room).map_err(|_| EngineError::Overloaded)
+        bearer.take(0)?;
+        let mut room = Room::new(bearer, &self.room);
+        room.grow(REQUEST_BYTES)?;
+        Ok(room)
     }
 
     /// Bytes that there is room for.
@@ -232,10 +237,8 @@ impl Engine {
     /// [`EngineError`]: nothing is known of the events then.
     pub async fn submit(&self, submission: Submission, room: Room) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting { submission, reply, room: room.0 };
-        if let Err(error) = self.waiting.try_send(waiting) {
-            return Err(if error.is_full() { EngineError::Overloaded } else { EngineError::Ending });
-        }
+        let waiting = Waiting { submission, reply, room };
+        self.waiting.send(waiting).map_err(|_| EngineError::Ending)?;
         answer.await.unwrap_or_else(|_| Err(self.why_not()))
     }
 
@@ -250,13 +253,6 @@ impl Engine {
     pub fn end(&self) {
         // An engine that has stopped has ended.
         let _ = self.commands.send(Command::End);
-    }
-}
-
-impl Room {
-    /// Adds more room.
-    pub fn extend(&mut self, more: Self) {
-        self.0.merge(more.0);
     }
 }
 

@@ -4,6 +4,8 @@ use aggregate::error::AggregateError;
 use schemas::timestamp::Timestamp;
 use tokio::sync::oneshot;
 
+use super::quota::OverQuota;
+use super::room::Room;
 use super::verdict::Verdicts;
 
 /// How the events of a body lie in it.
@@ -50,6 +52,9 @@ pub enum EngineError {
     /// As many bytes wait as may.
     #[error("more events arrive than can be committed")]
     Overloaded,
+    /// Whoever sends has sent as much as they may.
+    #[error("more than {} events a second were sent with this token (events_per_second)", .0.rate)]
+    OverQuota(OverQuota),
     /// The disk has no room to commit.
     #[error("the disk is full: nothing is counted until there is room again")]
     DiskFull,
@@ -59,6 +64,12 @@ pub enum EngineError {
     /// It cannot commit any more.
     #[error("the service stopped: {0}")]
     Stopped(String),
+}
+
+impl From<OverQuota> for EngineError {
+    fn from(over: OverQuota) -> Self {
+        Self::OverQuota(over)
+    }
 }
 
 impl From<&AggregateError> for EngineError {
@@ -76,5 +87,5 @@ pub(super) struct Waiting {
     pub(super) submission: Submission,
     pub(super) reply: oneshot::Sender<Answer>,
     /// Given back when it is answered.
-    pub(super) room: tokio::sync::OwnedSemaphorePermit,
+    pub(super) room: Room,
 }

@@ -1,5 +1,7 @@
 //! Routes, and what they share.
 
+mod addresses;
+mod answers;
 mod auth;
 mod binary_mode;
 mod body;
@@ -15,6 +17,7 @@ mod quarantine;
 mod query_string;
 mod readers;
 mod streams;
+mod tokens;
 mod usage;
 
 use std::sync::{Arc, OnceLock};
@@ -29,11 +32,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::config::{ConfigError, Scope, ServiceConfig};
 use crate::engine::Engine;
-use auth::{Tokens, require};
+use auth::require;
 pub use connections::{Listening, ServeError, serve};
 use openmeter::MeterRegistry;
 pub use problem::Problem;
 use streams::Streams;
+use tokens::Tokens;
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -44,7 +48,7 @@ pub struct Service(Arc<Shared>);
 pub struct Shared {
     engine: Engine,
     config: ServiceConfig,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
     metrics: Option<Metrics>,
     registry: OnceLock<Arc<dyn MeterRegistry>>,
@@ -82,7 +86,7 @@ impl Service {
         clock: Arc<dyn Clock>,
         metrics: Option<Metrics>,
     ) -> Result<Self, ConfigError> {
-        let tokens = Tokens::read(&config.tokens)?;
+        let tokens = Arc::new(Tokens::read(&config)?);
         let streams = Streams::new(Arc::clone(engine.directory()), engine.partition());
         let (registry, acknowledging) = (OnceLock::new(), tokio::sync::Mutex::default());
         let shared = Shared { engine, config, tokens, clock, metrics, registry, streams, acknowledging };
@@ -154,7 +158,7 @@ impl Service {
 
     /// A route for those who may do what a scope says.
     fn scoped(&self, scope: Scope, route: MethodRouter<Self>) -> MethodRouter<Self> {
-        let layer = from_fn_with_state((self.tokens.clone(), scope), require);
+        let layer = from_fn_with_state((Arc::clone(&self.tokens), scope), require);
         route.route_layer(layer)
     }
 }

@@ -10,8 +10,14 @@
     reason = "a test fails where it stands"
 )]
 
+mod attacks;
 mod charges;
 mod failing_disk;
+mod frames;
+mod memory;
+mod overload;
 mod quarantine;
+mod quotas;
 mod streams;
 mod support;
+mod tokens;

@@ -22,8 +22,9 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+/// The catalog there is.
 #[derive(Debug)]
-struct OneCatalog(Arc<Catalog>);
+pub(crate) struct OneCatalog(pub(crate) Arc<Catalog>);
 
 impl Catalogs for OneCatalog {
     fn load(&self, _hash: &ContentHash) -> Result<Arc<Catalog>, String> {
@@ -94,6 +95,16 @@ impl Server {
         version: u8,
         options_of_engine: EngineOptions,
     ) -> Self {
+        Self::start_configured(disk, catalog, version, options_of_engine, ServiceConfig::default()).await
+    }
+
+    pub(crate) async fn start_configured(
+        disk: &Arc<dyn Disk>,
+        catalog: &Arc<Catalog>,
+        version: u8,
+        options_of_engine: EngineOptions,
+        config: ServiceConfig,
+    ) -> Self {
         let directory = Arc::new(DataDirectory::open(disk).unwrap());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let in_force = (ContentHash([version; 32]), Arc::clone(catalog));
@@ -105,7 +116,7 @@ impl Server {
         let options = EngineOptions { accrual_interval_ms: 1, free_bytes_min: 0, ..options_of_engine };
         let (engine, running) = Engine::start(partition, &options).unwrap();
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = ServiceConfig { listen, ..ServiceConfig::default() };
+        let config = ServiceConfig { listen, ..config };
         let listening = Listening::on(&config).await.unwrap();
         let address = listening.address().unwrap();
         let service = Service::new(engine.clone(), config, clock, None).unwrap();
@@ -159,6 +170,7 @@ pub(crate) fn event(id: &str, event_type: &str, data: Value) -> Value {
 /// An answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) head: String,
     pub(crate) text: String,
 }
 
@@ -197,11 +209,16 @@ pub(crate) async fn request(
     let mut stream = open(address, method, path, headers, body).await;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
+    parse(bytes)
+}
+
+/// An answer that ended with its connection.
+pub(crate) fn parse(bytes: Vec<u8>) -> Answer {
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     assert!(!head.to_lowercase().contains("chunked"), "{head}");
-    Answer { status, text: body.to_owned() }
+    Answer { status, head: head.to_lowercase(), text: body.to_owned() }
 }
 
 /// The events of `tallybook export`, with commas between.
