@@ -24,6 +24,7 @@ use aggregate::data_directory::DataDirectory;
 use aggregate::live::LiveWriter;
 use aggregate::partition::Partition;
 use aggregate::replay::{OpenRecord, Replayed, number_accounts};
+use aggregate::snapshot::SnapshotLimits;
 use crossbeam_channel::{Sender, bounded, unbounded};
 use ingest::decoder::Decoder;
 use ingest::event_batch::EventBatch;
@@ -109,9 +110,12 @@ impl Engine {
     /// # Errors
     /// [`aggregate::error::AggregateError`] when the partition cannot be gone on with; that of a thread that cannot start.
     pub fn start(
-        partition: Partition,
+        mut partition: Partition,
         options: &EngineOptions,
     ) -> Result<(Self, Running), Box<dyn std::error::Error + Send + Sync>> {
+        // IMPORTANT: before anything else. Processes that are killed before they have time for it would leave more and more
+        // to the next, which would start ever more slowly.
+        partition.maintain(SnapshotLimits::default())?;
         let catalog = Arc::clone(partition.catalog());
         let key = *partition.directory().key();
         let plan = Arc::new(MeteringPlan::new(catalog.meters()));
