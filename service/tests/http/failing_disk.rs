@@ -15,22 +15,22 @@ use crate::support::{Answer, Server, call, catalog, request};
 
 /// What the disk does.
 #[derive(Debug, Default)]
-struct Moods {
+pub(crate) struct Moods {
     /// Milliseconds that a sync of the ledger takes.
-    sync_ms: AtomicU64,
+    pub(crate) sync_ms: AtomicU64,
     syncs: AtomicU64,
     fails_to_sync: AtomicBool,
     is_read_only: AtomicBool,
 }
 
 #[derive(Clone, Debug)]
-struct MoodyDisk {
+pub(crate) struct MoodyDisk {
     disk: Arc<dyn Disk>,
     moods: Arc<Moods>,
 }
 
 impl MoodyDisk {
-    fn on(place: &Path) -> (Arc<dyn Disk>, Arc<Moods>) {
+    pub(crate) fn on(place: &Path) -> (Arc<dyn Disk>, Arc<Moods>) {
         let moods = Arc::new(Moods::default());
         (Arc::new(Self { disk: directory_disk(place), moods: Arc::clone(&moods) }), moods)
     }
