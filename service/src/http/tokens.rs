@@ -5,11 +5,10 @@
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-use tokio::time::Instant;
 
 use crate::config::{ConfigError, Scope, ServiceConfig, TokenConfig};
 use crate::engine::{Bearer, Quota};
@@ -25,7 +24,9 @@ pub(super) struct Tokens {
     anybody: Arc<Bearer>,
     interval: Duration,
     /// When files were read.
-    read_at: Mutex<Instant>,
+    read_at: RwLock<Instant>,
+    /// Held by who reads them.
+    reading: Mutex<()>,
 }
 
 /// A token that is known.
@@ -42,7 +43,7 @@ impl Token {
         let hash = hash_of(configured)?;
         let TokenConfig { name, events_per_second, events_burst, .. } = configured;
         let quota = match (*events_per_second, *events_burst) {
-            (Some(rate), burst) => Some(Quota::new(rate, burst.unwrap_or(rate), std::time::Instant::now())),
+            (Some(rate), burst) => Some(Quota::new(rate, burst.unwrap_or(rate), Instant::now())),
             (None, None) => None,
             (None, Some(_)) => return Err(ConfigError::BurstAlone(name.clone())),
         };
@@ -95,7 +96,8 @@ impl Tokens {
             all: tokens.collect::<Result<_, _>>()?,
             anybody: Arc::default(),
             interval: Duration::from_millis(config.token_files_interval_ms),
-            read_at: Mutex::new(Instant::now()),
+            read_at: RwLock::new(Instant::now()),
+            reading: Mutex::default(),
         })
     }
 
@@ -112,11 +114,11 @@ impl Tokens {
 
     /// Reads files again, where they were not for a while. Whoever asks meanwhile waits: no secret that is older is used.
     pub(super) async fn refresh(&self) {
-        if self.all.iter().all(|token| token.configured.token.is_some()) {
+        if !self.is_due() {
             return;
         }
-        let mut read_at = self.read_at.lock().await;
-        if read_at.elapsed() < self.interval {
+        let _reading = self.reading.lock().await;
+        if !self.is_due() {
             return;
         }
         let tokens = Arc::clone(&self.all);
@@ -125,8 +127,14 @@ impl Tokens {
             filed.for_each(Token::refresh);
         });
         if read.await.is_ok() {
-            *read_at = Instant::now();
+            *self.read_at.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         }
+    }
+
+    /// Are there files that were not read for a while?
+    fn is_due(&self) -> bool {
+        let read_at = *self.read_at.read().unwrap_or_else(PoisonError::into_inner);
+        self.all.iter().any(|token| token.configured.token.is_none()) && read_at.elapsed() >= self.interval
     }
 }
 

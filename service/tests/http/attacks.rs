@@ -60,6 +60,8 @@ async fn f73_who_breaks_the_rules_of_http_2_is_told_to_go_away() {
         [get(number * 2 + 1, "/healthz"), frame(RESET_STREAM, 0, number * 2 + 1, &8_u32.to_be_bytes())]
             .concat()
     });
+    let no_path =
+        (0..1_000).flat_map(|number| frame(HEADERS, END_HEADERS | END_STREAM, number * 2 + 1, &[0x82, 0x86]));
     let table_of_a_mebibyte = [&[0x3f, 0xe1, 0xff, 0x3f][..], &request_block("GET", "/healthz")].concat();
     let full = 0x7fff_ffff_u32.to_be_bytes();
     let attacks: Vec<(&str, Vec<u8>, u32)> = vec![
@@ -74,6 +76,7 @@ async fn f73_who_breaks_the_rules_of_http_2_is_told_to_go_away() {
             ),
             ENHANCE_YOUR_CALM,
         ),
+        ("requests without a path", no_path.collect(), ENHANCE_YOUR_CALM),
         ("a table that is too large", frame(HEADERS, END_HEADERS, 1, &table_of_a_mebibyte), PROTOCOL_ERROR),
         ("a stream of the server", get(2, "/healthz"), PROTOCOL_ERROR),
         ("a stream that goes back", [post(5), post(3)].concat(), PROTOCOL_ERROR),
