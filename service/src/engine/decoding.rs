@@ -19,12 +19,8 @@ const REQUESTS: u32 = 0;
 pub(super) struct Decoded {
     pub(super) batch: EventBatch,
     /// Who waits for its commit; nobody where it only has texts that are new to the decoder.
-    pub(super) client: Option<Client>,
-}
-
-/// Who waits for a commit, with the room that the request takes.
-pub(super) struct Client {
-    pub(super) reply: oneshot::Sender<Answer>,
+    pub(super) reply: Option<oneshot::Sender<Answer>>,
+    /// What it takes, also where nobody waits.
     pub(super) room: Room,
 }
 
@@ -71,14 +67,14 @@ pub(super) fn decode(
             let _ = reply.send(answer);
             // IMPORTANT: the decoder counts texts that it met as known from here on.
             batch.drop_records();
-            if decoded.send(Decoded { batch, client: None }).is_err() {
+            if decoded.send(Decoded { batch, reply: None, room }).is_err() {
                 return;
             }
             continue;
         }
-        if let Err(lost) = decoded.send(Decoded { batch, client: Some(Client { reply, room }) }) {
-            if let Some(client) = lost.into_inner().client {
-                let _ = client.reply.send(Err(EngineError::Ending));
+        if let Err(lost) = decoded.send(Decoded { batch, reply: Some(reply), room }) {
+            if let Some(reply) = lost.into_inner().reply {
+                let _ = reply.send(Err(EngineError::Ending));
             }
             return;
         }

@@ -13,13 +13,17 @@ use schemas::epoch::{Epoch, EventCounts};
 use tokio::sync::{oneshot, watch};
 
 use super::EngineOptions;
-use super::decoding::{Client, Decoded};
-use super::submission::{EngineError, Outcome};
+use super::decoding::Decoded;
+use super::room::Room;
+use super::submission::{Answer, EngineError, Outcome};
 use super::verdict::Verdicts;
 use crate::usage::Intake;
 
 /// Longest pause between looks at what is due.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Bytes of a request whose batch is used again: larger ones are given back to the system, for no room is kept for them.
+const RECYCLED_BYTES_MAX: usize = 64 << 10;
 
 /// What the writing thread is asked for besides counting.
 #[derive(Debug)]
@@ -87,8 +91,10 @@ impl Progress {
 
 /// Who waits for the next commit.
 struct Promise {
-    client: Client,
+    reply: oneshot::Sender<Answer>,
     verdicts: Verdicts,
+    /// Given back with the answer.
+    room: Room,
 }
 
 /// What decides and commits.
@@ -152,7 +158,7 @@ impl Writing {
         };
         self.progress.send_modify(|progress| progress.state = state);
         for promise in self.promises.drain(..) {
-            let _ = promise.client.reply.send(Err(error.clone()));
+            let _ = promise.reply.send(Err(error.clone()));
         }
     }
 
@@ -202,16 +208,19 @@ impl Writing {
     }
 
     fn decide(&mut self, decoded: Decoded) -> Result<(), AggregateError> {
-        let Decoded { batch, client } = decoded;
+        let Decoded { batch, reply, room } = decoded;
         self.events += batch.received;
+        let is_small = batch.bytes.len() <= RECYCLED_BYTES_MAX;
         let mut verdicts = Verdicts::default();
         let empty = self.writer.decide(batch, |decided| {
             verdicts = Verdicts::of(decided);
             self.usage.note(decided);
         })?;
-        // Another is made where none is left.
-        let _ = self.empty.try_send(empty);
-        self.promises.extend(client.map(|client| Promise { client, verdicts }));
+        if is_small {
+            // Another is made where none is left.
+            let _ = self.empty.try_send(empty);
+        }
+        self.promises.extend(reply.map(|reply| Promise { reply, verdicts, room }));
         Ok(())
     }
 
@@ -225,7 +234,7 @@ impl Writing {
         if let Some(epoch) = &epoch {
             self.note(epoch);
         }
-        for Promise { client: Client { reply, room }, verdicts } in self.promises.drain(..) {
+        for Promise { reply, verdicts, room } in self.promises.drain(..) {
             drop(room);
             // Who went away meanwhile finds out by sending again.
             let _ = reply.send(Ok(Outcome::Committed { epoch: last, verdicts }));
