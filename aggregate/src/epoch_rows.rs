@@ -111,9 +111,10 @@ impl<'a> RatedRows<'a> {
         // Texts as numbers: each is looked up once for all its rows.
         let schema = Arc::new(with_dictionaries(found.schema()));
         let options = ArrowReaderOptions::new().with_schema(schema);
-        let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-            .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
-            .map_err(failed)?;
+        // Most epochs have a few rows: what is known of the file is not read twice.
+        let known = ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options).map_err(failed)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, known);
+        let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(failed)?;
         let dimensions = catalog.dimensions().iter().map(ToString::to_string).collect();
         Ok(Self { positions, dimensions, reader, row: 0 })
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -36,6 +37,8 @@ pub struct ServiceConfig {
     pub tls: Option<TlsConfig>,
     /// Who may do what; without any, everybody on this machine may do everything.
     pub tokens: Vec<TokenConfig>,
+    /// Time after which files with secrets of tokens are read again, in milliseconds.
+    pub token_files_interval_ms: u64,
     /// What a client may ask for.
     pub limits: Limits,
     /// How events are committed.
@@ -68,6 +71,12 @@ pub struct TokenConfig {
     pub token_file: Option<PathBuf>,
     /// What may be done.
     pub scopes: Vec<Scope>,
+    /// Events that may be sent in a second, on average; as many as there are where nobody says.
+    #[serde(default)]
+    pub events_per_second: Option<NonZeroU64>,
+    /// Events that may be sent at once after a pause; those of a second where nobody says.
+    #[serde(default)]
+    pub events_burst: Option<NonZeroU64>,
 }
 
 impl fmt::Debug for TokenConfig {
@@ -111,13 +120,15 @@ impl Scope {
 pub struct Limits {
     /// Connections at once.
     pub connections_max: usize,
+    /// Connections at once of one address; of version 6, of one network of 64 bits.
+    pub connections_per_address_max: usize,
     /// Bytes of a body, decompressed.
     pub body_bytes_max: usize,
     /// How many times larger a body may become when it is decompressed; small ones may always.
     pub compression_ratio_max: usize,
     /// Events of a request, those that are streamed as lines excepted.
     pub request_events_max: usize,
-    /// Bytes of requests that wait for their commit.
+    /// Bytes of requests that wait for their commit, with a KiB for each of them.
     pub waiting_bytes_max: usize,
     /// Time for the headers of a request, in milliseconds.
     pub header_timeout_ms: u64,
@@ -125,6 +136,8 @@ pub struct Limits {
     pub body_timeout_ms: u64,
     /// Bytes of a body that have to arrive in a second, on average.
     pub body_bytes_per_second_min: u64,
+    /// Time without a client taking anything of an answer that waits for it, in milliseconds.
+    pub answer_timeout_ms: u64,
     /// Bytes of the headers of a request.
     pub header_bytes_max: usize,
     /// Requests at once on a connection of HTTP/2.
@@ -180,6 +193,7 @@ impl Default for ServiceConfig {
             insecure: false,
             tls: None,
             tokens: Vec::new(),
+            token_files_interval_ms: 10_000,
             limits: Limits::default(),
             commit: CommitConfig::default(),
             query: QueryConfig::default(),
@@ -191,6 +205,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 10_000,
+            connections_per_address_max: 2_000,
             body_bytes_max: 10 << 20,
             compression_ratio_max: 100,
             request_events_max: 10_000,
@@ -198,6 +213,7 @@ impl Default for Limits {
             header_timeout_ms: 10_000,
             body_timeout_ms: 10_000,
             body_bytes_per_second_min: 1_024,
+            answer_timeout_ms: 30_000,
             header_bytes_max: 32 << 10,
             streams_max: 128,
         }
@@ -251,6 +267,9 @@ pub enum ConfigError {
         "token {0:?} is shorter than 16 bytes: make a longer one, for instance with `openssl rand -hex 32`"
     )]
     ShortSecret(String),
+    /// A burst of no rate.
+    #[error("token {0:?} has events_burst and no events_per_second: give it both, or the second one")]
+    BurstAlone(String),
     /// A file cannot be read.
     #[error("{path}: {error}")]
     File {
@@ -327,6 +346,7 @@ impl ServiceConfig {
         let limits = &self.limits;
         let zero = [
             ("limits.connections_max", limits.connections_max),
+            ("limits.connections_per_address_max", limits.connections_per_address_max),
             ("limits.body_bytes_max", limits.body_bytes_max),
             ("limits.request_events_max", limits.request_events_max),
             ("limits.waiting_bytes_max", limits.waiting_bytes_max),

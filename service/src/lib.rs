@@ -7,6 +7,7 @@ pub mod catalog_source;
 pub mod config;
 pub mod engine;
 pub mod http;
+pub mod log;
 pub mod metrics;
 pub mod query_source;
 pub mod usage;

@@ -14,8 +14,8 @@ use anyhow::{Context, Result, anyhow};
 use service::config::{ConfigError, ServiceConfig};
 use service::engine::{Engine, State};
 use service::http::{Listening, Service, Sources, serve as serve_connections};
+use service::log::subscriber;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use crate::catalog::compile_files;
 use crate::catalog::files::CatalogFiles;
@@ -103,14 +103,8 @@ fn read(path: Option<&Path>) -> Result<ServiceConfig> {
 }
 
 fn log(config: &ServiceConfig) -> Result<()> {
-    let filter = EnvFilter::try_new(&config.log).context("log")?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
-    if config.log_json {
-        subscriber.json().init();
-    } else {
-        subscriber.with_ansi(stderr().is_terminal()).init();
-    }
-    Ok(())
+    let subscriber = subscriber(config, stderr().is_terminal(), stderr).context("log")?;
+    Ok(tracing::subscriber::set_global_default(subscriber)?)
 }
 
 fn cores() -> usize {

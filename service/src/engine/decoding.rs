@@ -8,9 +8,10 @@ use crossbeam_channel::{Receiver, Sender, select};
 use ingest::body::{BodyError, values_of};
 use ingest::decoder::Records;
 use ingest::event_batch::EventBatch;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::in_force::InForce;
+use super::room::Room;
 use super::submission::{Answer, EngineError, Layout, Outcome, Waiting};
 use super::verdict::Verdicts;
 use super::waiters::Waiter;
@@ -24,16 +25,17 @@ pub(super) struct Decoded {
     pub(super) batch: EventBatch,
     /// Who waits for its commit; nobody where it only has texts that are new to the decoder.
     pub(super) client: Option<Client>,
+    /// What it takes, also where nobody waits.
+    pub(super) room: Room,
     /// When it was decoded.
     pub(super) at: Instant,
     /// When it arrived, in microseconds since 1970.
     pub(super) received: i64,
 }
 
-/// Who waits for a commit, with the room that the request takes.
+/// Who waits for a commit.
 pub(super) struct Client {
     pub(super) reply: oneshot::Sender<Answer>,
-    pub(super) room: OwnedSemaphorePermit,
     pub(super) waiter: Waiter,
 }
 
@@ -102,17 +104,24 @@ pub(super) fn decode(decoding: Decoding) {
         decoder.decode(&mut batch, &records);
         let at = Instant::now();
         metrics.decode.record(at.duration_since(waiter.began));
-        if submission.is_atomic && !batch.rejects.is_empty() {
-            let _ = reply.send(Ok(Outcome::Refused(Verdicts::of_refused(&batch))));
+        let refused = match room.bearer().take(batch.received) {
+            Err(over) => Some(Err(over.into())),
+            Ok(()) if submission.is_atomic && !batch.rejects.is_empty() => {
+                Some(Ok(Outcome::Refused(Verdicts::of_refused(&batch))))
+            }
+            Ok(()) => None,
+        };
+        if let Some(answer) = refused {
+            let _ = reply.send(answer);
             // IMPORTANT: the decoder counts texts that it met as known from here on.
             batch.drop_records();
-            if decoded.send(Decoded { batch, client: None, at, received }).is_err() {
+            if decoded.send(Decoded { batch, client: None, room, at, received }).is_err() {
                 return;
             }
             continue;
         }
-        let client = Some(Client { reply, room, waiter });
-        if let Err(lost) = decoded.send(Decoded { batch, client, at, received }) {
+        let client = Some(Client { reply, waiter });
+        if let Err(lost) = decoded.send(Decoded { batch, client, room, at, received }) {
             if let Some(client) = lost.into_inner().client {
                 let _ = client.reply.send(Err(EngineError::Ending));
             }

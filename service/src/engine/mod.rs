@@ -12,6 +12,8 @@
 mod catalog_change;
 mod decoding;
 mod in_force;
+mod quota;
+mod room;
 mod submission;
 mod upkeep;
 mod verdict;
@@ -29,11 +31,12 @@ use aggregate::error::AggregateError;
 use aggregate::live::LiveWriter;
 use aggregate::partition::Partition;
 use aggregate::replay::{OpenRecord, Replayed};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use aggregate::snapshot::SnapshotLimits;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use ingest::event_batch::EventBatch;
 use rating::catalog::Catalog;
 use schemas::epoch::ContentHash;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::metrics::{self, Metrics};
 use crate::usage::{Intake, UsageIndex};
@@ -41,6 +44,8 @@ pub use catalog_change::CatalogChange;
 use catalog_change::CatalogCommand;
 use decoding::{Decoded, Decoding, decode};
 pub use in_force::InForce;
+pub use quota::{OverQuota, Quota};
+pub use room::{Bearer, Room};
 use submission::Waiting;
 pub use submission::{Answer, EngineError, Layout, Outcome, Submission};
 pub use verdict::{Remark, Verdict, Verdicts};
@@ -63,12 +68,15 @@ const CROWDED_PART: usize = 16;
 /// Commands that wait.
 const COMMANDS_MAX: usize = 256;
 
+/// Room that a request takes besides its bytes.
+const REQUEST_BYTES: usize = 1 << 10;
+
 /// How the engine works.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// Threads that decode; the partition was opened for as many.
     pub decoders: usize,
-    /// Bytes of requests that may wait for their commit.
+    /// Bytes of requests that may wait for their commit, with a KiB for each of them.
     pub waiting_bytes_max: usize,
     /// Events of a request.
     pub request_events_max: usize,
@@ -112,10 +120,6 @@ pub struct Engine {
     waiting_bytes_max: usize,
 }
 
-/// Room that a request was given for its bytes.
-#[derive(Debug)]
-pub struct Room(OwnedSemaphorePermit);
-
 /// The thread that commits, to wait for its end. Those that decode end with it.
 #[derive(Debug)]
 pub struct Running(thread::JoinHandle<()>);
@@ -126,9 +130,12 @@ impl Engine {
     /// # Errors
     /// [`aggregate::error::AggregateError`] when the partition cannot be gone on with; that of a thread that cannot start.
     pub fn start(
-        partition: Partition,
+        mut partition: Partition,
         options: &EngineOptions,
     ) -> Result<(Self, Running), Box<dyn std::error::Error + Send + Sync>> {
+        // IMPORTANT: before anything else. Processes that are killed before they have time for it would leave more and more
+        // to the next, which would start ever more slowly.
+        partition.maintain(SnapshotLimits::default())?;
         let catalog = (partition.committer.catalog(), Arc::clone(partition.catalog()));
         let in_force = Arc::new(InForce::new(catalog.0, catalog.1, *partition.directory().key()));
         let standing = partition.committer.standing();
@@ -139,7 +146,8 @@ impl Engine {
         // To read: the lock is the partition's.
         let directory = Arc::new(DataDirectory::read(partition.directory().disk())?);
         let writer = LiveWriter::new(partition, vec![INPUT.to_owned()])?;
-        let (waiting, waiting_rx) = bounded::<Waiting>(DECODED_MAX);
+        // Those who wait have room, which is bounded.
+        let (waiting, waiting_rx) = unbounded::<Waiting>();
         let (decoded_tx, decoded) = bounded::<Decoded>(DECODED_MAX);
         let (empty_tx, empty) = bounded::<EventBatch>(DECODED_MAX);
         let (commands, commands_rx) = bounded(COMMANDS_MAX);
@@ -304,24 +312,25 @@ impl Engine {
         sent.map_err(|error| if error.is_full() { EngineError::Overloaded } else { self.why_not() })
     }
 
-    /// Takes room for so many bytes.
+    /// Lets somebody in who has bytes to send: room for a request, which grows with its bytes.
     ///
     /// # Errors
-    /// [`EngineError`] when nothing can be taken now.
-    pub fn room(&self, bytes: usize) -> Result<Room, EngineError> {
-        self.find_room(bytes).inspect_err(|error| self.metrics.note_refused(error))
+    /// [`EngineError`] when nothing can be taken now, or nothing from them.
+    pub fn room(&self, bearer: &Arc<Bearer>) -> Result<Room, EngineError> {
+        self.find_room(bearer).inspect_err(|error| self.metrics.note_refused(error))
     }
 
-    fn find_room(&self, bytes: usize) -> Result<Room, EngineError> {
+    fn find_room(&self, bearer: &Arc<Bearer>) -> Result<Room, EngineError> {
         match &self.progress.borrow().state {
             State::Taking => {}
             State::DiskFull => return Err(EngineError::DiskFull),
             State::Ending => return Err(EngineError::Ending),
             State::Stopped(why) => return Err(EngineError::Stopped(why.clone())),
         }
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes);
-        room.map(Room).map_err(|_| EngineError::Overloaded)
+        bearer.take(0)?;
+        let mut room = Room::new(bearer, &self.room);
+        room.grow(REQUEST_BYTES)?;
+        Ok(room)
     }
 
     /// Bytes that there is room for.
@@ -349,12 +358,8 @@ impl Engine {
     pub async fn submit(&self, submission: Submission, room: Room) -> Answer {
         let (reply, answer) = oneshot::channel();
         let bytes = submission.body.len() as u64;
-        let waiting = Waiting { submission, reply, room: room.0, waiter: self.waiters.enter() };
-        if let Err(error) = self.waiting.try_send(waiting) {
-            let error = if error.is_full() { EngineError::Overloaded } else { EngineError::Ending };
-            self.metrics.note_refused(&error);
-            return Err(error);
-        }
+        let waiting = Waiting { submission, reply, room, waiter: self.waiters.enter() };
+        self.waiting.send(waiting).map_err(|_| EngineError::Ending)?;
         self.metrics.event_bytes.increment(bytes);
         answer.await.unwrap_or_else(|_| Err(self.why_not()))
     }
@@ -370,18 +375,6 @@ impl Engine {
     pub fn end(&self) {
         // An engine that has stopped has ended.
         let _ = self.commands.send(Command::End);
-    }
-}
-
-impl Room {
-    /// Adds more room.
-    pub fn extend(&mut self, more: Self) {
-        self.0.merge(more.0);
-    }
-
-    /// Takes room for so many bytes out of it; nothing where it has less.
-    pub fn split(&mut self, bytes: usize) -> Option<Self> {
-        self.0.split(bytes).map(Self)
     }
 }
 

@@ -3,6 +3,8 @@
 use schemas::timestamp::Timestamp;
 use tokio::sync::oneshot;
 
+use super::quota::OverQuota;
+use super::room::Room;
 use super::verdict::Verdicts;
 use super::waiters::Waiter;
 
@@ -50,6 +52,9 @@ pub enum EngineError {
     /// As many bytes wait as may.
     #[error("more events arrive than can be committed")]
     Overloaded,
+    /// Whoever sends has sent as much as they may.
+    #[error("more than {} events a second were sent with this token (events_per_second)", .0.rate)]
+    OverQuota(OverQuota),
     /// The disk has no room to commit.
     #[error("the disk is full: nothing is counted until there is room again")]
     DiskFull,
@@ -64,6 +69,12 @@ pub enum EngineError {
     Failed(String),
 }
 
+impl From<OverQuota> for EngineError {
+    fn from(over: OverQuota) -> Self {
+        Self::OverQuota(over)
+    }
+}
+
 /// What a submission came to, or why nothing is known.
 pub type Answer = Result<Outcome, EngineError>;
 
@@ -73,6 +84,6 @@ pub(super) struct Waiting {
     pub(super) submission: Submission,
     pub(super) reply: oneshot::Sender<Answer>,
     /// Given back when it is answered.
-    pub(super) room: tokio::sync::OwnedSemaphorePermit,
+    pub(super) room: Room,
     pub(super) waiter: Waiter,
 }

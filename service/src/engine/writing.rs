@@ -20,6 +20,7 @@ use super::EngineOptions;
 use super::catalog_change::CatalogCommand;
 use super::decoding::{Client, Decoded, Pause};
 use super::in_force::InForce;
+use super::room::Room;
 use super::submission::{EngineError, Outcome};
 use super::upkeep::Upkeep;
 use super::verdict::Verdicts;
@@ -28,6 +29,9 @@ use crate::usage::Intake;
 
 /// Longest pause between looks at what is due.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Bytes of a request whose batch is used again: larger ones are given back to the system, for no room is kept for them.
+const RECYCLED_BYTES_MAX: usize = 64 << 10;
 
 /// What the writing thread is asked for besides counting.
 #[derive(Debug)]
@@ -104,6 +108,8 @@ impl Progress {
 struct Promise {
     client: Client,
     verdicts: Verdicts,
+    /// Given back with the answer.
+    room: Room,
 }
 
 /// What the writing thread tells decoders.
@@ -249,7 +255,7 @@ impl Writing {
     }
 
     pub(super) fn decide(&mut self, decoded: Decoded) -> Result<(), AggregateError> {
-        let Decoded { batch, client, at, received } = decoded;
+        let Decoded { batch, client, room, at, received } = decoded;
         let began = Instant::now();
         self.metrics.queue.record(began.duration_since(at));
         if let Some(oldest) = batch.events.time.iter().min() {
@@ -257,15 +263,18 @@ impl Writing {
             self.metrics.event_lag.record(Duration::from_micros(lag));
         }
         self.events += batch.received;
+        let is_small = batch.bytes.len() <= RECYCLED_BYTES_MAX;
         let mut verdicts = Verdicts::default();
         let empty = self.writer.decide(batch, |decided| {
             verdicts = Verdicts::of(decided);
             self.usage.note(decided);
         })?;
         self.metrics.decide.record(began.elapsed());
-        // Another is made where none is left.
-        let _ = self.empty.try_send(empty);
-        self.promises.extend(client.map(|client| Promise { client, verdicts }));
+        if is_small {
+            // Another is made where none is left.
+            let _ = self.empty.try_send(empty);
+        }
+        self.promises.extend(client.map(|client| Promise { client, verdicts, room }));
         Ok(())
     }
 
@@ -283,7 +292,7 @@ impl Writing {
         if let Some(epoch) = &epoch {
             self.note(epoch);
         }
-        for Promise { client: Client { reply, room, waiter }, verdicts } in self.promises.drain(..) {
+        for Promise { client: Client { reply, waiter }, verdicts, room } in self.promises.drain(..) {
             drop((room, waiter));
             // Who went away meanwhile finds out by sending again.
             let _ = reply.send(Ok(Outcome::Committed { epoch: last, verdicts }));

@@ -1,6 +1,7 @@
 //! Bodies: read within limits of size, time and room, and decompressed while they arrive.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::observed::note_bytes;
 use super::problem::Problem;
 use crate::config::Limits;
-use crate::engine::{Engine, Room};
+use crate::engine::{Bearer, Engine, Room};
 use crate::metrics::Metrics;
 
 /// Bytes that may always become of a compressed body, however small it is.
@@ -205,8 +206,19 @@ fn too_large(bytes_max: usize) -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
-/// Reads a whole body, and takes room for it as it arrives.
+/// Reads a whole body that has no events, and takes room for it as it arrives.
 pub(super) async fn read(
+    body: Body,
+    encoding: Encoding,
+    limits: &Limits,
+    engine: &Engine,
+) -> Result<(Vec<u8>, Room), Problem> {
+    read_of(&Arc::default(), body, encoding, limits, engine).await
+}
+
+/// Reads a whole body of events, in the room of who sends it.
+pub(super) async fn read_of(
+    bearer: &Arc<Bearer>,
     body: Body,
     encoding: Encoding,
     limits: &Limits,
@@ -216,20 +228,20 @@ pub(super) async fn read(
     if body.size_hint().lower() > bytes_max as u64 {
         return Err(too_large(bytes_max));
     }
-    let mut room = engine.room(0)?;
+    let mut room = engine.room(bearer)?;
     let mut intake = Intake::new(body, limits, engine.metrics());
     let mut inflate = Inflate::new(encoding, bytes_max)?;
     let mut known = 0;
     while let Some(bytes) = intake.next().await? {
         inflate.push(&bytes)?;
         check_ratio(intake.arrived, inflate.len(), limits)?;
-        room.extend(engine.room(inflate.len() - known)?);
+        room.grow(inflate.len() - known)?;
         known = inflate.len();
     }
     note_bytes(intake.arrived);
     inflate.end()?;
     check_ratio(intake.arrived, inflate.len(), limits)?;
-    room.extend(engine.room(inflate.len() - known)?);
+    room.grow(inflate.len() - known)?;
     Ok((inflate.take(), room))
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -15,8 +17,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tower::ServiceExt;
 
 use super::Service;
+use super::addresses::{Addresses, Counted};
+use super::answers::{PART_BYTES, Parts, Taking};
 use super::first_bytes::Begun;
 use super::tls::Tls;
 use crate::config::{ConfigError, Limits, ServiceConfig};
@@ -32,6 +37,13 @@ const PENDING_RESETS_MAX: Option<usize> = Some(20);
 
 /// Requests of HTTP/2 that we took back because they broke its rules.
 const LOCAL_RESETS_MAX: Option<usize> = Some(64);
+
+/// Bytes that a connection of HTTP/2 may send before it is told that they are read: what it may have waiting in memory,
+/// for all of its requests.
+const WINDOW_BYTES: u32 = 1 << 20;
+
+/// Bytes that names and values of headers may take to be referred to.
+const HEADER_TABLE_BYTES: u32 = 4 << 10;
 
 /// Silence on a connection of HTTP/2 after which it is asked for, and after which it is closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -90,6 +102,7 @@ impl Listening {
 pub async fn serve(listening: Listening, service: Service, ended: impl Future<Output = ()>) {
     let Listening { listener, tls, limits } = listening;
     let connections = Arc::new(Semaphore::new(limits.connections_max));
+    let addresses = Addresses::new(limits.connections_per_address_max);
     let graceful = GracefulShutdown::new();
     let protocols = Arc::new(Protocols::new(&limits));
     let router = service.router();
@@ -106,16 +119,20 @@ pub async fn serve(listening: Listening, service: Service, ended: impl Future<Ou
             accepted = listener.accept() => accepted,
             () = &mut ended => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        let Some(counted) = addresses.count(address.ip()) else {
+            tracing::debug!(%address, "an address has as many connections as it may");
+            continue;
+        };
         let (protocols, service) = (Arc::clone(&protocols), service.clone());
-        let connection = Connection { protocols, router: router.clone(), service, room };
+        let connection = Connection { protocols, router: router.clone(), service, held: (room, counted) };
         connection.start(stream, tls.clone(), &graceful);
     }
     drop(listener);
@@ -131,17 +148,18 @@ struct Protocols {
     http_1: http1::Builder,
     http_2: http2::Builder<TokioExecutor>,
     header_timeout: Duration,
+    answer_timeout: Duration,
 }
 
 impl Protocols {
     fn new(limits: &Limits) -> Self {
         let header_timeout = Duration::from_millis(limits.header_timeout_ms);
         let mut http_1 = http1::Builder::new();
+        // IMPORTANT: no `pipeline_flush`, which holds the answers to all requests that were read, however large they are.
         http_1
             .timer(TokioTimer::new())
             .header_read_timeout(header_timeout)
-            .max_buf_size(limits.header_bytes_max.max(HEADER_BYTES_MIN))
-            .pipeline_flush(true);
+            .max_buf_size(limits.header_bytes_max.max(HEADER_BYTES_MIN));
         let mut http_2 = http2::Builder::new(TokioExecutor::new());
         http_2
             .timer(TokioTimer::new())
@@ -149,9 +167,14 @@ impl Protocols {
             .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
             .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
             .max_local_error_reset_streams(LOCAL_RESETS_MAX)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .header_table_size(HEADER_TABLE_BYTES)
+            .max_send_buf_size(PART_BYTES)
             .keep_alive_interval(Some(KEEP_ALIVE))
             .keep_alive_timeout(KEEP_ALIVE);
-        Self { http_1, http_2, header_timeout }
+        let answer_timeout = Duration::from_millis(limits.answer_timeout_ms);
+        Self { http_1, http_2, header_timeout, answer_timeout }
     }
 
     /// Serves a connection to its end.
@@ -165,11 +188,25 @@ impl Protocols {
             () = ending => return,
         };
         let Ok(Ok((stream, is_http_2))) = begun else { return };
+        let taking = Taking::new();
+        let answers = taking.clone();
+        let router = ServiceExt::<Request<Incoming>>::map_response(router, move |response| {
+            response.map(|body| Parts::new(body, answers.clone()))
+        });
         let (stream, service) = (TokioIo::new(stream), TowerToHyperService::new(router));
-        let served = if is_http_2 {
-            watcher.watch(self.http_2.serve_connection(stream, service)).await
-        } else {
-            watcher.watch(self.http_1.serve_connection(stream, service)).await
+        let serving = async {
+            if is_http_2 {
+                watcher.watch(self.http_2.serve_connection(stream, service)).await
+            } else {
+                watcher.watch(self.http_1.serve_connection(stream, service)).await
+            }
+        };
+        let served = tokio::select! {
+            served = serving => served,
+            () = taking.stalled(self.answer_timeout) => {
+                tracing::debug!("a client does not take its answers");
+                return;
+            }
         };
         if let Err(error) = served {
             tracing::debug!(%error, "a connection ended early");
@@ -182,7 +219,8 @@ struct Connection {
     protocols: Arc<Protocols>,
     router: Router,
     service: Service,
-    room: OwnedSemaphorePermit,
+    /// Given back at its end.
+    held: (OwnedSemaphorePermit, Counted),
 }
 
 impl Connection {
@@ -191,7 +229,7 @@ impl Connection {
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
         tokio::spawn(async move {
-            let Self { protocols, router, service, room } = self;
+            let Self { protocols, router, service, held } = self;
             let counted = service.engine.metrics().open_connection();
             match tls {
                 None => protocols.serve(stream, router, watcher, service.ending()).await,
@@ -202,7 +240,7 @@ impl Connection {
                     }
                 }
             }
-            drop((room, counted));
+            drop((held, counted));
         });
     }
 }

@@ -1,9 +1,10 @@
 //! `POST /v1/events`: events in, verdicts out, after the commit.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -11,10 +12,10 @@ use schemas::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::body::{Encoding, Inflate, Intake, check_ratio, read};
+use super::body::{Encoding, Inflate, Intake, check_ratio, read_of};
 use super::problem::Problem;
 use super::{Service, binary_mode};
-use crate::engine::{EngineError, Layout, Outcome, Remark, Room, Submission, Verdict, Verdicts};
+use crate::engine::{Bearer, EngineError, Layout, Outcome, Remark, Room, Submission, Verdict, Verdicts};
 
 /// Bytes of lines that are counted at once, about.
 const LINES_BYTES: usize = 256 << 10;
@@ -102,6 +103,7 @@ impl<'a> Receipt<'a> {
 /// Takes events in.
 pub(super) async fn post(
     State(service): State<Service>,
+    Extension(bearer): Extension<Arc<Bearer>>,
     query: Result<Query<EventsQuery>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
     body: Body,
@@ -115,10 +117,10 @@ pub(super) async fn post(
             let detail = "lines are counted as they arrive: send a list, where all or nothing shall count";
             return Err(Problem::bad_request("atomic_stream", detail));
         }
-        return stream(service, encoding, body);
+        return stream(service, bearer, encoding, body);
     }
     let received = service.clock.now();
-    let (bytes, room) = read(body, encoding, &service.config.limits, &service.engine).await?;
+    let (bytes, room) = read_of(&bearer, body, encoding, &service.config.limits, &service.engine).await?;
     let bytes = match form {
         Form::Binary => binary_mode::event(&headers, &bytes)?,
         _ => bytes,
@@ -196,11 +198,18 @@ struct LineEnd {
 }
 
 /// Counts lines as they arrive, and says what became of them as they are committed.
-fn stream(service: Service, encoding: Encoding, body: Body) -> Result<Response, Problem> {
+fn stream(
+    service: Service,
+    bearer: Arc<Bearer>,
+    encoding: Encoding,
+    body: Body,
+) -> Result<Response, Problem> {
+    // Who may send nothing now is told before anything is read.
+    service.engine.room(&bearer)?;
     let inflate = Inflate::new(encoding, service.config.limits.body_bytes_max)?;
     let (tx, mut rx) = mpsc::channel::<Bytes>(ANSWERS_MAX);
     tokio::spawn(async move {
-        let mut lines = Lines { service, tx, index: 0, epoch: 0 };
+        let mut lines = Lines { service, bearer, tx, index: 0, epoch: 0 };
         let problem = lines.count(inflate, body).await.err().map(|problem| problem.to_string());
         let end =
             LineEnd { epoch: lines.epoch, received: lines.index, is_complete: problem.is_none(), problem };
@@ -219,6 +228,7 @@ fn stream(service: Service, encoding: Encoding, body: Body) -> Result<Response, 
 /// Lines of a request on their way.
 struct Lines {
     service: Service,
+    bearer: Arc<Bearer>,
     tx: mpsc::Sender<Bytes>,
     index: usize,
     epoch: u64,
@@ -231,14 +241,14 @@ impl Lines {
         let mut intake = Intake::new(body, limits, service.engine.metrics());
         let (mut arrived, mut inflated) = (0, 0);
         // What is not counted yet waits as well, also where its line is not whole.
-        let mut room = service.engine.room(0)?;
+        let mut room = service.engine.room(&self.bearer)?;
         while let Some(bytes) = intake.next().await? {
             let before = inflate.len();
             inflate.push(&bytes)?;
             arrived += bytes.len() as u64;
             inflated += inflate.len() - before;
             check_ratio(arrived, inflated, limits)?;
-            room.extend(service.engine.room(inflate.len() - before)?);
+            room.grow(inflate.len() - before)?;
             if inflate.len() >= LINES_BYTES {
                 let lines = inflate.take_lines();
                 self.submit(lines, &mut room).await?;
@@ -246,7 +256,7 @@ impl Lines {
         }
         let before = inflate.len();
         inflate.end()?;
-        room.extend(service.engine.room(inflate.len() - before)?);
+        room.grow(inflate.len() - before)?;
         let rest = inflate.take();
         self.submit(rest, &mut room).await
     }

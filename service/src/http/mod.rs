@@ -1,5 +1,7 @@
 //! Routes, and what they share.
 
+mod addresses;
+mod answers;
 mod auth;
 mod binary_mode;
 mod body;
@@ -21,6 +23,7 @@ mod query_string;
 mod readers;
 mod streams;
 mod tls;
+mod tokens;
 mod usage;
 
 use std::sync::{Arc, OnceLock};
@@ -37,10 +40,11 @@ use crate::catalog_source::CatalogSource;
 use crate::config::{ConfigError, Scope, ServiceConfig};
 use crate::engine::Engine;
 use crate::query_source::QuerySource;
-use auth::{Tokens, require};
+use auth::require;
 pub use connections::{Listening, ServeError, serve};
 pub use problem::Problem;
 use streams::Streams;
+use tokens::Tokens;
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -51,7 +55,7 @@ pub struct Service(Arc<Shared>);
 pub struct Shared {
     engine: Engine,
     config: ServiceConfig,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     clock: Arc<dyn Clock>,
     sources: OnceLock<Sources>,
     streams: Streams,
@@ -86,7 +90,7 @@ impl Service {
     /// # Errors
     /// [`ConfigError`] when a token has no secret that can be used.
     pub fn new(engine: Engine, config: ServiceConfig, clock: Arc<dyn Clock>) -> Result<Self, ConfigError> {
-        let tokens = Tokens::read(&config.tokens)?;
+        let tokens = Arc::new(Tokens::read(&config)?);
         let streams = Streams::new(Arc::clone(engine.directory()), engine.partition());
         let shared = Shared {
             engine,
@@ -195,7 +199,7 @@ impl Service {
 
     /// A route for those who may do what a scope says.
     fn scoped(&self, scope: Scope, route: MethodRouter<Self>) -> MethodRouter<Self> {
-        let layer = from_fn_with_state((self.tokens.clone(), scope), require);
+        let layer = from_fn_with_state((Arc::clone(&self.tokens), scope), require);
         route.route_layer(layer)
     }
 }

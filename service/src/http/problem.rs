@@ -87,6 +87,7 @@ impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         let (code, seconds) = match &error {
             EngineError::Overloaded => ("overloaded", 1),
+            EngineError::OverQuota(over) => ("over_quota", over.seconds),
             EngineError::DiskFull => ("disk_full", 30),
             EngineError::Ending => ("ending", 5),
             EngineError::Stopped(_) => ("stopped", 10),
@@ -94,13 +95,17 @@ impl From<EngineError> for Problem {
                 return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", what.clone());
             }
         };
+        let status = match &error {
+            EngineError::OverQuota(_) => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
         let detail = match &error {
             // What the disk said is for the log.
             EngineError::Stopped(_) => "the service cannot commit and has to be started again".to_owned(),
             error => error.to_string(),
         };
         let detail = format!("{detail}; sending the events again later is safe");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(seconds)
+        Self::new(status, code, detail).retry_after(seconds)
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Metrics {
     rejected: Counter,
     same_content: Counter,
     other_content: Counter,
-    refused: [Counter; 4],
+    refused: [Counter; 5],
     pub(crate) event_bytes: Counter,
     pub(crate) event_lag: Histogram,
     pub(crate) decode: Histogram,
@@ -116,7 +116,7 @@ impl Metrics {
             rejected: counter(names::EVENTS, ("verdict", "rejected")),
             same_content: counter(names::DUPLICATES, ("kind", "same_content")),
             other_content: counter(names::DUPLICATES, ("kind", "other_content")),
-            refused: ["overloaded", "disk_full", "ending", "stopped"]
+            refused: ["overloaded", "disk_full", "ending", "stopped", "over_quota"]
                 .map(|reason| counter(names::REFUSED, ("reason", reason))),
             event_bytes: plain(names::EVENT_BYTES),
             event_lag: histogram(names::EVENT_LAG, None),
@@ -171,12 +171,14 @@ impl Metrics {
 
     /// Records that a submission was not taken.
     pub(crate) fn note_refused(&self, error: &EngineError) {
-        let [overloaded, disk_full, ending, stopped] = &self.refused;
+        let [overloaded, disk_full, ending, stopped, over_quota] = &self.refused;
         let counter = match error {
             EngineError::Overloaded => overloaded,
             EngineError::DiskFull => disk_full,
             EngineError::Ending => ending,
             EngineError::Stopped(_) => stopped,
+            EngineError::OverQuota(_) => over_quota,
+            EngineError::Failed(_) => return,
         };
         counter.increment(1);
     }

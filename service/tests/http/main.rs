@@ -10,15 +10,21 @@
     reason = "a test fails where it stands"
 )]
 
+mod attacks;
 mod charges;
 mod ending;
 mod failing_disk;
+mod frames;
 mod lines;
+mod memory;
 mod metrics;
+mod overload;
 mod pauses;
 mod quarantine;
+mod quotas;
 mod readiness;
 mod request_ids;
 mod streams;
 mod support;
 mod tls;
+mod tokens;

@@ -112,7 +112,7 @@ async fn the_log_of_a_request_says_who_asked_for_what_and_never_the_secret() {
     let config =
         ServiceConfig { listen: ([127, 0, 0, 1], 0).into(), tokens: vec![token], ..ServiceConfig::default() };
     let disk = directory_disk(place.path());
-    let server = Server::start_as(&disk, &catalog(true), 1, EngineOptions::default(), config).await;
+    let server = Server::start_configured(&disk, &catalog(true), 1, EngineOptions::default(), config).await;
     let bearer = format!("Bearer {secret}");
     let body = Value::from(vec![call(1)]).to_string();
     let json = ("content-type", "application/json");

@@ -22,8 +22,9 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+/// The catalog there is.
 #[derive(Debug)]
-struct OneCatalog(Arc<Catalog>);
+pub(crate) struct OneCatalog(pub(crate) Arc<Catalog>);
 
 impl Catalogs for OneCatalog {
     fn load(&self, _hash: &ContentHash) -> Result<Arc<Catalog>, String> {
@@ -94,12 +95,10 @@ impl Server {
         version: u8,
         options_of_engine: EngineOptions,
     ) -> Self {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = ServiceConfig { listen, ..ServiceConfig::default() };
-        Self::start_as(disk, catalog, version, options_of_engine, config).await
+        Self::start_configured(disk, catalog, version, options_of_engine, ServiceConfig::default()).await
     }
 
-    pub(crate) async fn start_as(
+    pub(crate) async fn start_configured(
         disk: &Arc<dyn Disk>,
         catalog: &Arc<Catalog>,
         version: u8,
@@ -116,6 +115,8 @@ impl Server {
             Partition::open(directory, &catalogs, in_force, Arc::clone(&clock), options).unwrap();
         let options = EngineOptions { accrual_interval_ms: 1, free_bytes_min: 0, ..options_of_engine };
         let (engine, running) = Engine::start(partition, &options).unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = ServiceConfig { listen, ..config };
         let listening = Listening::on(&config).await.unwrap();
         let address = listening.address().unwrap();
         let service = Service::new(engine.clone(), config, clock).unwrap();
@@ -209,6 +210,11 @@ pub(crate) async fn request(
     let mut stream = open(address, method, path, headers, body).await;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
+    parse(bytes)
+}
+
+/// An answer that ended with its connection.
+pub(crate) fn parse(bytes: Vec<u8>) -> Answer {
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();

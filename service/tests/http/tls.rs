@@ -54,7 +54,7 @@ async fn start(place: &Path, pair: &CertifiedKey<KeyPair>) -> Server {
     let listen = ([127, 0, 0, 1], 0).into();
     let config = ServiceConfig { listen, tls: Some(files(place)), limits, ..ServiceConfig::default() };
     let disk = directory_disk(&place.join("data"));
-    Server::start_as(&disk, &catalog(true), 1, EngineOptions::default(), config).await
+    Server::start_configured(&disk, &catalog(true), 1, EngineOptions::default(), config).await
 }
 
 /// A connection of a client that trusts one certificate.

@@ -1,15 +1,17 @@
 //! `/api/v1/events`: events in, and the last of them out.
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemas::timestamp::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::engine::{Layout, Outcome, Submission, Verdict, Verdicts};
+use crate::engine::{Bearer, Layout, Outcome, Submission, Verdict, Verdicts};
 use crate::http::Service;
-use crate::http::body::{Encoding, read};
+use crate::http::body::{Encoding, read_of};
 use crate::http::events::json;
 use crate::http::problem::Problem;
 use crate::http::query_string::QueryString;
@@ -21,6 +23,7 @@ const LIMIT_MAX: usize = 100;
 /// Takes events in: all of a request are valid, or none is counted.
 pub(in crate::http) async fn post(
     State(service): State<Service>,
+    Extension(bearer): Extension<Arc<Bearer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -38,7 +41,7 @@ pub(in crate::http) async fn post(
     };
     let received = service.clock.now();
     let encoding = Encoding::of(&headers)?;
-    let (bytes, room) = read(body, encoding, &service.config.limits, &service.engine).await?;
+    let (bytes, room) = read_of(&bearer, body, encoding, &service.config.limits, &service.engine).await?;
     let is_list = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if may_be_list.is_some_and(|may_be| may_be != is_list) {
         let detail = format!("the body is {} event list for {media}", if is_list { "an" } else { "no" });

@@ -241,7 +241,7 @@ fn quoted(text: &str) -> String {
 /// A field of RFC 4180. What a spreadsheet would run as a formula is text.
 fn csv_field(text: &str) -> String {
     let text =
-        if text.starts_with(['=', '+', '-', '@', '\t']) { format!("'{text}") } else { text.to_owned() };
+        if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
@@ -293,4 +293,27 @@ fn of_all(meter: u16, query: &QueryString) -> Result<Question, Problem> {
     };
     check_times(&question)?;
     Ok(question)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f77_text_that_is_a_formula_has_an_apostrophe_and_what_needs_quotes_has_them() {
+        for (text, field) in [
+            ("gpt-5", "gpt-5"),
+            ("=1+1", "'=1+1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@sum", "'@sum"),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "\"'\r=1\""),
+            ("a\r\nb", "\"a\r\nb\""),
+            ("=\"a\",b", "\"'=\"\"a\"\",b\""),
+            ("", ""),
+        ] {
+            assert_eq!(csv_field(text), field, "{text:?}");
+        }
+    }
 }
