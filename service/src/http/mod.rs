@@ -1,5 +1,6 @@
 //! Routes, and what they share.
 
+mod api;
 mod auth;
 mod binary_mode;
 mod body;
@@ -10,10 +11,13 @@ mod events;
 mod first_bytes;
 mod health;
 pub mod openmeter;
+mod pages;
 mod problem;
 mod quarantine;
 mod query_string;
 mod readers;
+mod segments;
+mod sent_event;
 mod streams;
 mod usage;
 
@@ -23,13 +27,14 @@ use aggregate::clock::Clock;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, delete, get, post, put};
+use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::config::{ConfigError, Scope, ServiceConfig};
+use crate::config::Scope::{Admin, Ingest, Read};
+use crate::config::{ConfigError, ServiceConfig};
 use crate::engine::Engine;
-use auth::{Tokens, require};
+use api::Api;
+use auth::Tokens;
 pub use connections::{Listening, ServeError, serve};
 use openmeter::MeterRegistry;
 pub use problem::Problem;
@@ -49,6 +54,8 @@ pub struct Shared {
     metrics: Option<Metrics>,
     registry: OnceLock<Arc<dyn MeterRegistry>>,
     streams: Streams,
+    /// What the routes are, in JSON.
+    document: OnceLock<Bytes>,
     /// Held by who acknowledges for a reader.
     acknowledging: tokio::sync::Mutex<()>,
 }
@@ -84,8 +91,17 @@ impl Service {
     ) -> Result<Self, ConfigError> {
         let tokens = Tokens::read(&config.tokens)?;
         let streams = Streams::new(Arc::clone(engine.directory()), engine.partition());
-        let (registry, acknowledging) = (OnceLock::new(), tokio::sync::Mutex::default());
-        let shared = Shared { engine, config, tokens, clock, metrics, registry, streams, acknowledging };
+        let shared = Shared {
+            engine,
+            config,
+            tokens,
+            clock,
+            metrics,
+            registry: OnceLock::new(),
+            streams,
+            document: OnceLock::new(),
+            acknowledging: tokio::sync::Mutex::default(),
+        };
         Ok(Self(Arc::new(shared)))
     }
 
@@ -96,66 +112,35 @@ impl Service {
 
     /// All routes.
     pub fn router(&self) -> Router {
-        Router::new()
-            .route("/v1/events", self.scoped(Scope::Ingest, post(events::post)))
-            .route("/v1/usage", self.scoped(Scope::Read, get(usage::get)))
-            .merge(self.openmeter())
-            .route("/v1/accounts/{id}/charges", self.scoped(Scope::Read, get(charges::charges)))
-            .route("/v1/quarantine", self.scoped(Scope::Read, get(quarantine::list)))
-            .route("/v1/quarantine/replay", self.scoped(Scope::Admin, post(quarantine::replay)))
-            .route("/v1/quarantine/{id}", self.scoped(Scope::Read, get(quarantine::show)))
-            .route("/v1/rated", self.scoped(Scope::Read, get(streams::rated)))
-            .route("/v1/accruals", self.scoped(Scope::Read, get(streams::accruals)))
-            .route("/v1/readers", self.scoped(Scope::Read, get(readers::list)))
-            .route(
-                "/v1/readers/{name}",
-                self.scoped(Scope::Read, post(readers::acknowledge).delete(readers::forget)),
-            )
-            .route("/metrics", self.scoped(Scope::Read, get(health::metrics)))
-            .route("/healthz", get(health::healthz))
-            .route("/readyz", get(health::readyz))
+        let (router, document) = self.api().into_parts();
+        let _ = self.document.set(document);
+        router
             .fallback(unknown_route)
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::disable())
             .with_state(self.clone())
     }
 
-    /// The routes of `OpenMeter`'s contract.
-    fn openmeter(&self) -> Router<Self> {
-        use openmeter::{events, meters, query, subjects};
-        let scoped = |scope, route| self.scoped(scope, route);
-        let (ingest, read, admin) = (Scope::Ingest, Scope::Read, Scope::Admin);
-        Router::new()
-            .route(
-                "/api/v1/events",
-                scoped(ingest, post(events::post)).merge(scoped(read, get(events::list))),
-            )
-            .route(
-                "/api/v1/meters",
-                scoped(read, get(meters::list)).merge(scoped(admin, post(meters::create))),
-            )
-            .route(
-                "/api/v1/meters/{meter}",
-                scoped(read, get(meters::show))
-                    .merge(scoped(admin, put(meters::update).delete(meters::delete))),
-            )
-            .route("/api/v1/meters/{meter}/query", scoped(read, get(query::get).post(query::post)))
-            .route("/api/v1/meters/{meter}/subjects", scoped(read, get(query::subjects)))
-            .route("/api/v1/meters/{meter}/group-by/{key}/values", scoped(read, get(query::values)))
-            .route(
-                "/api/v1/subjects",
-                scoped(read, get(subjects::list)).merge(scoped(admin, post(subjects::upsert))),
-            )
-            .route(
-                "/api/v1/subjects/{subject}",
-                scoped(read, get(subjects::show)).merge(scoped(admin, delete(subjects::delete))),
-            )
-    }
-
-    /// A route for those who may do what a scope says.
-    fn scoped(&self, scope: Scope, route: MethodRouter<Self>) -> MethodRouter<Self> {
-        let layer = from_fn_with_state((self.tokens.clone(), scope), require);
-        route.route_layer(layer)
+    fn api(&self) -> Api {
+        let api = Api::new(self.tokens.clone())
+            .post("/v1/events", Ingest, events::post, events::about)
+            .get("/v1/usage", Read, usage::get, usage::about)
+            .get("/v1/accounts/{id}/charges", Read, charges::charges, charges::about)
+            .get("/v1/rated", Read, streams::rated, streams::about_rated)
+            .get("/v1/accruals", Read, streams::accruals, streams::about_accruals)
+            .get("/v1/readers", Read, readers::list, readers::about_list)
+            .post("/v1/readers/{name}", Read, readers::acknowledge, readers::about_acknowledge)
+            .delete("/v1/readers/{name}", Read, readers::forget, readers::about_forget)
+            .get("/v1/quarantine", Read, quarantine::list, quarantine::about_list)
+            .get("/v1/quarantine/{id}", Read, quarantine::show, quarantine::about_show)
+            .post("/v1/quarantine/replay", Admin, quarantine::replay, quarantine::about_replay)
+            .get("/metrics", Read, health::metrics, health::about_metrics)
+            .get("/healthz", None, health::healthz, health::about_healthz)
+            .get("/readyz", None, health::readyz, health::about_readyz)
+            .get("/openapi.json", None, pages::openapi, pages::about_openapi)
+            .get("/docs", None, pages::docs, pages::about_docs)
+            .get("/assets/{name}", None, pages::asset, pages::about_asset);
+        openmeter::routes(api)
     }
 }
 

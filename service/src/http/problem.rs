@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::engine::{EngineError, Verdicts};
@@ -20,13 +21,20 @@ pub struct Problem {
     header: Option<Box<(header::HeaderName, HeaderValue)>>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// An answer that is no success (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct ProblemDocument<'a> {
+    /// The code as a URN.
     #[serde(rename = "type")]
     kind: String,
+    /// The status in words.
     title: &'a str,
+    /// The status of the answer.
     status: u16,
+    /// What is wrong, and how to mend it.
     detail: &'a str,
+    /// What is wrong, in one word, for programs.
     code: &'a str,
     #[serde(flatten)]
     verdicts: Option<&'a Verdicts>,
@@ -88,7 +96,7 @@ impl From<EngineError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
+        let body = ProblemDocument {
             kind: format!("urn:tallybook:problem:{}", self.code),
             title: self.status.canonical_reason().unwrap_or("Problem"),
             status: self.status.as_u16(),

@@ -11,6 +11,7 @@
 )]
 
 mod charges;
+mod document;
 mod failing_disk;
 mod quarantine;
 mod streams;

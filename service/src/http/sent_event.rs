@@ -1,0 +1,29 @@
+//! An event as requests have it.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemas::usage_event::UsageEvent;
+use serde_json::{Value, json};
+
+/// A usage event whose time may be left out: it has that of its arrival then.
+pub(super) enum SentEvent {}
+
+impl JsonSchema for SentEvent {
+    fn schema_name() -> Cow<'static, str> {
+        "UsageEvent".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = UsageEvent::json_schema(generator);
+        if let Some(Value::Array(required)) = schema.get_mut("required") {
+            required.retain(|name| name != "time");
+        }
+        let example = json!({
+            "specversion": "1.0", "id": "1", "source": "gateway", "type": "tokens", "subject": "acme",
+            "time": "2026-11-01T00:00:00Z", "data": { "tokens": 5 },
+        });
+        schema.insert("examples".to_owned(), json!([example]));
+        schema
+    }
+}
