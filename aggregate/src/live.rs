@@ -173,7 +173,7 @@ impl LiveWriter {
     ///
     /// # Errors
     /// [`AggregateError`].
-    pub fn maintain(&mut self, limits: SnapshotLimits) -> Result<(), AggregateError> {
+    pub fn maintain(&mut self, limits: SnapshotLimits) -> Result<u64, AggregateError> {
         self.partition.maintain(limits)
     }
 

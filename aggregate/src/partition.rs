@@ -333,13 +333,14 @@ impl Partition {
         }
     }
 
-    /// Does what is due after epochs were committed: a checkpoint, tables, removal of what is not needed.
+    /// Does what is due after epochs were committed: a checkpoint, tables, removal of what is not needed; the last
+    /// epoch that is in the tables.
     ///
     /// # Errors
     /// [`AggregateError`]; what is committed stays so.
-    pub fn maintain(&mut self, limits: SnapshotLimits) -> Result<(), AggregateError> {
+    pub fn maintain(&mut self, limits: SnapshotLimits) -> Result<u64, AggregateError> {
         if !self.wants_checkpoint() {
-            return self.snapshot(limits).map(|_| ());
+            return self.snapshot(limits);
         }
         let state = self.prepare_checkpoint()?;
         self.recover_tables()?;
@@ -353,7 +354,8 @@ impl Partition {
         self.committer.end_checkpoint()?;
         let snapshot = followed?;
         self.has_tables = true;
-        self.remove_segments(snapshot)
+        self.remove_segments(snapshot)?;
+        Ok(snapshot)
     }
 
     /// Makes the tables durable as they are, unless this partition left them so.

@@ -142,7 +142,7 @@ proptest! {
             match random.below(4) {
                 0 => writer.checkpoint().unwrap(),
                 1 => { writer.snapshot(SnapshotLimits::NOTHING).unwrap(); }
-                2 => writer.maintain(SnapshotLimits::NOTHING).unwrap(),
+                2 => { writer.maintain(SnapshotLimits::NOTHING).unwrap(); }
                 _ => {}
             }
             prop_assert!(state(writer.partition()) == state(steady.writer.partition()), "the states differ");

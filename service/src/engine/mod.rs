@@ -9,6 +9,7 @@
 //! bounded, and who finds no room is told at once. One thread decides and commits: everybody who waits goes into the
 //! next epoch, and one sync answers them all.
 
+mod activity;
 mod decoding;
 mod submission;
 mod verdict;
@@ -30,6 +31,7 @@ use ingest::metering::MeteringPlan;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::usage::{Intake, UsageIndex};
+pub use activity::{Activity, ChargesNote, EpochNote, Lately};
 use decoding::{Decoded, decode};
 use submission::Waiting;
 pub use submission::{Answer, EngineError, Layout, Outcome, Submission};
@@ -90,6 +92,7 @@ pub struct Engine {
     directory: Arc<DataDirectory>,
     partition: u32,
     accounts: Arc<Interner>,
+    activity: Arc<Activity>,
 }
 
 /// Room that a request was given for its bytes.
@@ -120,6 +123,7 @@ impl Engine {
         let number = partition.committer.standing().partition;
         // To read: the lock is the partition's.
         let directory = Arc::new(DataDirectory::read(partition.directory().disk())?);
+        let activity = Arc::new(Activity::start(&partition));
         let writer = LiveWriter::new(partition, vec![INPUT.to_owned()])?;
         let (waiting, waiting_rx) = bounded::<Waiting>(DECODED_MAX);
         let (decoded_tx, decoded) = bounded::<Decoded>(DECODED_MAX);
@@ -137,15 +141,25 @@ impl Engine {
         }
         drop(decoded_tx);
         let options_of_writing = options.clone();
-        let writing = Writing::new(writer, intake, options_of_writing, progress_tx, empty_tx);
+        let writing =
+            Writing::new(writer, intake, options_of_writing, progress_tx, empty_tx, Arc::clone(&activity));
         let work = move || {
             writing.run(&decoded, &commands_rx);
             drop(writes);
         };
         let writing = thread::Builder::new().name("commit".to_owned()).spawn(work)?;
         let room = Arc::new(Semaphore::new(options.waiting_bytes_max));
-        let engine =
-            Self { waiting, commands, room, progress, usage, directory, partition: number, accounts };
+        let engine = Self {
+            waiting,
+            commands,
+            room,
+            progress,
+            usage,
+            directory,
+            partition: number,
+            accounts,
+            activity,
+        };
         Ok((engine, Running(writing)))
     }
 
@@ -159,6 +173,18 @@ impl Engine {
     #[must_use]
     pub fn usage(&self) -> Arc<UsageIndex> {
         Arc::clone(&self.usage.borrow())
+    }
+
+    /// What happened lately.
+    #[must_use]
+    pub fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// The account at a position of the catalog.
+    #[must_use]
+    pub fn account(&self, position: u32) -> Option<&str> {
+        self.accounts.text(position).and_then(|text| std::str::from_utf8(text).ok())
     }
 
     /// The data directory, to read.

@@ -1,5 +1,6 @@
 //! The thread that decides and commits.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aggregate::account_charges::{AccountCharges, ChargeState};
@@ -13,6 +14,7 @@ use schemas::epoch::{Epoch, EventCounts};
 use tokio::sync::{oneshot, watch};
 
 use super::EngineOptions;
+use super::activity::Activity;
 use super::decoding::{Client, Decoded};
 use super::submission::{EngineError, Outcome};
 use super::verdict::Verdicts;
@@ -72,6 +74,19 @@ pub struct Progress {
     pub committed_at: Instant,
 }
 
+impl State {
+    /// Wire name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Taking => "taking",
+            Self::DiskFull => "disk_full",
+            Self::Ending => "ending",
+            Self::Stopped(_) => "stopped",
+        }
+    }
+}
+
 impl Progress {
     pub(super) fn at(epoch: u64) -> Self {
         Self {
@@ -107,6 +122,7 @@ pub(super) struct Writing {
     /// Last epoch that settled records.
     replayed: u64,
     accounts: AccountCharges,
+    activity: Arc<Activity>,
 }
 
 impl Writing {
@@ -116,6 +132,7 @@ impl Writing {
         options: EngineOptions,
         progress: watch::Sender<Progress>,
         empty: Sender<EventBatch>,
+        activity: Arc<Activity>,
     ) -> Self {
         let mut accounts = AccountCharges::default();
         accounts.follow(writer.partition().decider.totals());
@@ -133,6 +150,7 @@ impl Writing {
             redecider: None,
             replayed: 0,
             accounts,
+            activity,
         }
     }
 
@@ -256,6 +274,7 @@ impl Writing {
     fn note(&mut self, epoch: &Epoch) {
         self.has_unaccrued = !epoch.is_accrued;
         self.usage.note_epoch(epoch);
+        self.activity.note(epoch);
         self.progress.send_modify(|progress| {
             progress.epoch = epoch.epoch;
             if epoch.is_accrued {
@@ -273,6 +292,7 @@ impl Writing {
             tracing::warn!(%error, "how much room the disk has cannot be told");
             0
         });
+        self.activity.follow(self.writer.partition(), free);
         let state = if free < self.options.free_bytes_min { State::DiskFull } else { State::Taking };
         if self.progress.borrow().state != state {
             tracing::warn!(?state, free, "room on the disk");
@@ -292,7 +312,10 @@ impl Writing {
     }
 
     fn maintain(&mut self, limits: SnapshotLimits) -> Result<(), AggregateError> {
-        self.writer.maintain(limits)
+        let snapshot = self.writer.maintain(limits)?;
+        self.progress
+            .send_if_modified(|progress| std::mem::replace(&mut progress.snapshot, snapshot) != snapshot);
+        Ok(())
     }
 
     /// Commits what was taken, with accruals, and lets the tables follow.

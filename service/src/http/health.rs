@@ -60,12 +60,8 @@ pub(super) fn about_readyz(operation: Operation<'_>) -> Operation<'_> {
 /// Ready: it takes events.
 pub(super) async fn readyz(State(service): State<Service>) -> Response {
     let progress = service.engine.progress().borrow().clone();
-    let reason = match &progress.state {
-        EngineState::Taking => None,
-        EngineState::DiskFull => Some("disk_full"),
-        EngineState::Ending => Some("ending"),
-        EngineState::Stopped(_) => Some("stopped"),
-    };
+    let is_taking = progress.state == EngineState::Taking;
+    let reason = (!is_taking).then(|| progress.state.name());
     let status = if reason.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let readiness = Readiness {
         is_ready: reason.is_none(),

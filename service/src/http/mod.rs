@@ -18,6 +18,7 @@ mod query_string;
 mod readers;
 mod segments;
 mod sent_event;
+mod status;
 mod streams;
 mod usage;
 
@@ -137,6 +138,8 @@ impl Service {
             .get("/metrics", Read, health::metrics, health::about_metrics)
             .get("/healthz", None, health::healthz, health::about_healthz)
             .get("/readyz", None, health::readyz, health::about_readyz)
+            .get("/v1/status", Read, status::get, status::about)
+            .get("/", None, pages::status, pages::about_status)
             .get("/openapi.json", None, pages::openapi, pages::about_openapi)
             .get("/docs", None, pages::docs, pages::about_docs)
             .get("/assets/{name}", None, pages::asset, pages::about_asset);

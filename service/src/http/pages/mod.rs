@@ -3,6 +3,8 @@
 //! A page may load and ask this service alone, and runs no script but its own (`Content-Security-Policy`); what comes
 //! from events and catalogs is put into it as text.
 
+mod status;
+
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,6 +13,7 @@ use super::Service;
 use super::api::Operation;
 use super::problem::Problem;
 use super::segments::Segments;
+use super::status::Status;
 
 /// Headers of all pages and of what they are made of.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
@@ -28,9 +31,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const HTML: &str = "text/html; charset=utf-8";
 
 /// What pages are made of, by name, with media types.
-const ASSETS: [(&str, &str, &str); 3] = [
+const ASSETS: [(&str, &str, &str); 4] = [
     ("docs.js", "text/javascript; charset=utf-8", include_str!("assets/docs.js")),
     ("icon.svg", "image/svg+xml", include_str!("assets/icon.svg")),
+    ("status.js", "text/javascript; charset=utf-8", include_str!("assets/status.js")),
     ("page.css", "text/css; charset=utf-8", include_str!("assets/page.css")),
 ];
 
@@ -38,6 +42,26 @@ fn sent(kind: &'static str, text: impl IntoResponse) -> Response {
     let mut response = text.into_response();
     response.headers_mut().extend(HEADERS);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// What is said of [`status`].
+pub(super) fn about_status(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says(
+            "Operation",
+            "The status, to look at",
+            "A page that shows `GET /v1/status` and follows it. Where the configuration has tokens it is empty, and asks \
+             for one.",
+        )
+        .answers_as::<String>(StatusCode::OK, "text/html", "The page.")
+}
+
+/// `GET /`.
+pub(super) async fn status(State(service): State<Service>) -> Response {
+    let status = service.tokens.is_empty().then(|| Status::of(&service));
+    let mut response = sent(HTML, status::page(status.as_ref()));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
