@@ -60,6 +60,7 @@ fn catalog() -> Result<Arc<Catalog>, Box<dyn Error + Send + Sync>> {
     let tiers = json!([{ "up_to": "1000000", "unit_price": "0.0000025" }, { "up_to": null, "unit_price": "0.0000015" }]);
     let rates = json!([
         { "meter": "api_calls_total", "model": "per_unit", "unit_price": "0.0035" },
+        { "meter": "api_duration_ms", "model": "per_unit", "unit_price": "0.0000012" },
         { "meter": "input_tokens", "model": "graduated", "tiers": tiers },
         { "meter": "output_tokens", "model": "per_unit", "unit_price": "0.000010000001" },
     ]);

@@ -1,7 +1,7 @@
 //! What happened lately, for whoever watches: it is kept while it happens, and costs a look nothing but a copy.
 //!
-//! Sums of charges are worked out on the writing thread only while somebody watches, and take at most one part in 200
-//! of its time.
+//! Sums of charges are worked out on the writing thread, mostly while somebody watches, and take at most one part in
+//! 200 of its time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,10 +21,13 @@ const EPOCHS_MAX: usize = 20;
 const SECONDS: usize = 60;
 
 /// Charges of each currency.
-const CHARGES_MAX: usize = 10;
+const CHARGES_MAX: usize = 6;
 
 /// How long after a look somebody watches.
 const WATCHED: Duration = Duration::from_secs(10);
+
+/// Time between sums of charges while nobody does.
+const UNWATCHED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Shortest time between sums of charges, and how many times longer than working them out it is.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -142,7 +145,8 @@ impl Activity {
             noted.lately.free_bytes = Some(free_bytes);
             let is_watched = noted.watched_at.is_some_and(|at| at.elapsed() < WATCHED);
             let is_old = noted.lately.charges.epoch != partition.committer.standing().epoch;
-            is_watched && is_old && began >= noted.due_at
+            let due_at = if is_watched { noted.due_at } else { noted.due_at + UNWATCHED_PAUSE };
+            is_old && began >= due_at
         };
         if is_due {
             let charges = Arc::new(charges_of(partition));

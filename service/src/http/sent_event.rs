@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use schemas::usage_event::UsageEvent;
 use serde_json::{Value, json};
 
-/// A usage event whose time may be left out: it has that of its arrival then.
+/// A usage event whose time may be left out: it has that of its arrival then. What nothing reads may be anything.
 pub(super) enum SentEvent {}
 
 impl JsonSchema for SentEvent {
@@ -19,6 +19,13 @@ impl JsonSchema for SentEvent {
         if let Some(Value::Array(required)) = schema.get_mut("required") {
             required.retain(|name| name != "time");
         }
+        for name in ["traceparent", "tracestate"] {
+            if let Some(Value::Object(member)) = schema.pointer_mut(&format!("/properties/{name}")) {
+                member.remove("type");
+            }
+        }
+        schema.insert("additionalProperties".to_owned(), true.into());
+        schema.insert("title".to_owned(), "UsageEvent".into());
         let example = json!({
             "specversion": "1.0", "id": "1", "source": "gateway", "type": "tokens", "subject": "acme",
             "time": "2026-11-01T00:00:00Z", "data": { "tokens": 5 },

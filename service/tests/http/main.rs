@@ -14,5 +14,6 @@ mod charges;
 mod document;
 mod failing_disk;
 mod quarantine;
+mod status;
 mod streams;
 mod support;

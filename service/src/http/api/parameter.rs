@@ -71,13 +71,21 @@ impl Parameter {
         Self { is_required: true, ..self }
     }
 
-    /// The name and what its values are, as a member of a body.
+    /// The name and what its values are, as a member of a body; null is none.
     pub(in crate::http) fn member(&self) -> (String, Value) {
-        let (_, mut schema) = self.style_and_schema();
-        if let Some(schema) = schema.as_object_mut() {
-            schema.insert("description".to_owned(), self.says.into());
-        }
+        let (_, schema) = self.style_and_schema();
+        let schema = json!({ "description": self.says, "anyOf": [schema, { "type": "null" }] });
         (self.name.trim_end_matches('[').to_owned(), schema)
+    }
+
+    /// Is it what a body calls so, with a value that is none of several where one is meant?
+    pub(in crate::http) fn fits(&self, name: &str, value: &Value) -> bool {
+        let may_be_several = match self.kind {
+            Kind::Members => true,
+            Kind::Texts => !value.is_object(),
+            _ => !value.is_object() && !value.is_array(),
+        };
+        self.name.trim_end_matches('[') != name || may_be_several
     }
 
     /// A parameter object of the document.
@@ -91,13 +99,18 @@ impl Parameter {
 
     fn style_and_schema(&self) -> (&'static str, Value) {
         let text = json!({ "type": "string" });
-        match self.kind {
+        let (style, schema) = match self.kind {
             Kind::Text => ("form", text),
             Kind::Time => ("form", json!({ "type": "string", "format": "date-time" })),
             Kind::UpTo(max) => ("form", json!({ "type": "integer", "minimum": 1, "maximum": max })),
             Kind::OneOf(words) => ("form", json!({ "type": "string", "enum": words })),
             Kind::Texts => ("form", json!({ "type": "array", "items": text })),
             Kind::Members => ("deepObject", json!({ "type": "object", "additionalProperties": text })),
-        }
+        };
+        let is_one = matches!(self.kind, Kind::Time | Kind::UpTo(_) | Kind::OneOf(_));
+        // An empty value is none.
+        let schema =
+            if is_one && !self.is_required { json!({ "anyOf": [schema, { "const": "" }] }) } else { schema };
+        (style, schema)
     }
 }

@@ -149,6 +149,13 @@ pub(in crate::http) async fn post(
     let (bytes, _room) = read(body, Encoding::of(&headers)?, &service.config.limits, &service.engine).await?;
     let document: Map<String, Value> = serde_json::from_slice(&bytes)
         .map_err(|error| Problem::bad_request("not_a_query", format!("the body is no query: {error}")))?;
+    let known = || TIMES.iter().chain(&PARAMETERS);
+    if let Some((name, _)) =
+        document.iter().find(|(name, value)| !known().all(|known| known.fits(name, value)))
+    {
+        let detail = format!("{name} is several values here: give one");
+        return Err(Problem::bad_request("not_a_query", detail));
+    }
     answer(&service, &id_or_slug, &headers, &QueryString::of(flattened(document))).await
 }
 

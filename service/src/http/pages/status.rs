@@ -30,6 +30,10 @@ struct Column(&'static str, &'static str, Kind);
 enum Kind {
     Text,
     Number,
+    /// Bytes, in the largest unit that has one of them.
+    Bytes,
+    /// How long ago, from milliseconds.
+    Age,
     Time,
     Truth,
     /// Amounts of several currencies.
@@ -43,6 +47,8 @@ impl Kind {
         match self {
             Self::Text => "text",
             Self::Number => "number",
+            Self::Bytes => "bytes",
+            Self::Age => "age",
             Self::Time => "time",
             Self::Truth => "truth",
             Self::Money => "money",
@@ -50,6 +56,8 @@ impl Kind {
         }
     }
 }
+
+const BYTE_UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 const TABLES: [Table; 5] = [
     Table {
@@ -59,7 +67,7 @@ const TABLES: [Table; 5] = [
         columns: &[
             Column("account_id", "Account", Kind::Text),
             Column("meter_id", "Meter", Kind::Text),
-            Column("group", "Of", Kind::Group),
+            Column("group", "Group", Kind::Group),
             Column("billing_period_start", "Period from", Kind::Text),
             Column("events", "Events", Kind::Number),
             Column("quantity", "Usage", Kind::Number),
@@ -149,7 +157,12 @@ pub(super) fn page(status: Option<&Status>) -> String {
 
 /// How a single value is shown.
 fn kind_of(path: &str) -> Kind {
-    if path == "state" || path == "version" { Kind::Text } else { Kind::Number }
+    match path {
+        "state" | "version" => Kind::Text,
+        "last_commit_age_ms" => Kind::Age,
+        _ if path.ends_with("_bytes") => Kind::Bytes,
+        _ => Kind::Number,
+    }
 }
 
 impl Table {
@@ -200,6 +213,8 @@ fn cell(value: &Value, kind: Kind) -> String {
     match kind {
         Kind::Text => text,
         Kind::Number => grouped(&text),
+        Kind::Bytes => value.as_u64().map(bytes).unwrap_or_default(),
+        Kind::Age => value.as_u64().map(age).unwrap_or_default(),
         // 2026-11-22T00:47:01.123456Z, to the second.
         Kind::Time => text.replacen('T', " ", 1).get(..19).unwrap_or_default().to_owned(),
         Kind::Truth => (if value == &Value::Bool(true) { "yes" } else { "" }).to_owned(),
@@ -229,6 +244,29 @@ fn grouped(number: &str) -> String {
         text.push(digit);
     }
     text
+}
+
+/// 35.2 GiB: a decimal, rounded down.
+fn bytes(bytes: u64) -> String {
+    let (mut unit, mut size) = (0_usize, 1_u64);
+    while bytes / size >= 1024 && unit + 1 < BYTE_UNITS.len() {
+        (unit, size) = (unit + 1, size * 1024);
+    }
+    let name = BYTE_UNITS.get(unit).copied().unwrap_or_default();
+    if unit == 0 {
+        format!("{bytes} {name}")
+    } else {
+        format!("{}.{} {name}", bytes / size, bytes % size * 10 / size)
+    }
+}
+
+/// 4.1 s ago, 12 min ago: rounded down.
+fn age(milliseconds: u64) -> String {
+    match milliseconds / 1_000 {
+        seconds @ 0..60 => format!("{seconds}.{} s ago", milliseconds % 1_000 / 100),
+        seconds @ 60..3_600 => format!("{} min ago", seconds / 60),
+        seconds => format!("{} h ago", seconds / 3_600),
+    }
 }
 
 /// Events by second as a picture: a bar each, in parts of the highest.
@@ -296,6 +334,15 @@ mod tests {
     fn values_as_they_are_shown() {
         let cases = [
             (json!("2026-11-22T00:47:01.123456Z"), Kind::Time, "2026-11-22 00:47:01"),
+            (json!(0), Kind::Bytes, "0 B"),
+            (json!(1023), Kind::Bytes, "1023 B"),
+            (json!(1536), Kind::Bytes, "1.5 KiB"),
+            (json!(36_005_908_480_u64), Kind::Bytes, "33.5 GiB"),
+            (json!(u64::MAX), Kind::Bytes, "16777215.9 TiB"),
+            (json!(null), Kind::Bytes, ""),
+            (json!(4_199), Kind::Age, "4.1 s ago"),
+            (json!(60_000), Kind::Age, "1 min ago"),
+            (json!(7_200_000), Kind::Age, "2 h ago"),
             (json!(true), Kind::Truth, "yes"),
             (json!(false), Kind::Truth, ""),
             (json!(null), Kind::Number, ""),

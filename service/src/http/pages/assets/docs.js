@@ -41,7 +41,7 @@ function kind(given) {
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" or ");
   if (schema.type === "array") return `list of ${kind(schema.items)}`;
-  if (schema.name && schema.type === "object") return schema.name;
+  if (schema.properties) return schema.name ?? schema.title ?? "object";
   const type = Array.isArray(schema.type) ? schema.type.join(" or ") : schema.type;
   if (schema.format && schema.type === "string") return schema.format;
   if (schema.type === "object" && schema.additionalProperties) return `object of ${kind(schema.additionalProperties)}`;

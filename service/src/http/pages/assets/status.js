@@ -22,11 +22,30 @@ function grouped(text) {
   return [whole.replace(/\B(?=(\d{3})+$)/g, ","), ...rest].join(".");
 }
 
+const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/** 35.2 GiB: a decimal, rounded down. */
+function bytes(count) {
+  let [unit, size] = [0, 1];
+  while (count / size >= 1024 && unit + 1 < BYTE_UNITS.length) [unit, size] = [unit + 1, size * 1024];
+  const tenth = unit ? `.${Math.floor(((count % size) * 10) / size)}` : "";
+  return `${Math.floor(count / size)}${tenth} ${BYTE_UNITS[unit]}`;
+}
+
+/** 4.1 s ago, 12 min ago: rounded down. */
+function age(milliseconds) {
+  const seconds = Math.floor(milliseconds / 1000);
+  if (seconds < 60) return `${seconds}.${Math.floor((milliseconds % 1000) / 100)} s ago`;
+  return seconds < 3600 ? `${Math.floor(seconds / 60)} min ago` : `${Math.floor(seconds / 3600)} h ago`;
+}
+
 /** A value as the service writes it into the page. */
 function cell(value, kind) {
   const text = value === null || value === undefined ? "" : String(value);
   switch (kind) {
     case "number": return grouped(text);
+    case "bytes": return text && bytes(value);
+    case "age": return text && age(value);
     case "time": return text.replace("T", " ").slice(0, 19);
     case "truth": return value === true ? "yes" : "";
     case "money": return (value ?? []).map(({ amount, currency }) => `${grouped(amount)} ${currency}`).join(", ");
