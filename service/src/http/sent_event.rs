@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use schemas::usage_event::UsageEvent;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// A usage event whose time may be left out: it has that of its arrival then. What nothing reads may be anything.
 pub(super) enum SentEvent {}
@@ -19,9 +19,17 @@ impl JsonSchema for SentEvent {
         if let Some(Value::Array(required)) = schema.get_mut("required") {
             required.retain(|name| name != "time");
         }
-        for name in ["traceparent", "tracestate"] {
+        if let Some(Value::Object(time)) = schema.pointer_mut("/properties/time") {
+            *time = Map::from_iter([
+                ("description".to_owned(), "When it was used; that of its arrival without.".into()),
+                ("type".to_owned(), json!(["string", "null"])),
+                ("format".to_owned(), "date-time".into()),
+            ]);
+        }
+        // What meters read is data as it comes; nothing reads the others.
+        for name in ["data", "datacontenttype", "dataschema", "recordedtime", "traceparent", "tracestate"] {
             if let Some(Value::Object(member)) = schema.pointer_mut(&format!("/properties/{name}")) {
-                member.remove("type");
+                member.retain(|name, _| name == "description");
             }
         }
         schema.insert("additionalProperties".to_owned(), true.into());

@@ -74,7 +74,9 @@ impl Parameter {
     /// The name and what its values are, as a member of a body; null is none.
     pub(in crate::http) fn member(&self) -> (String, Value) {
         let (_, schema) = self.style_and_schema();
-        let schema = json!({ "description": self.says, "anyOf": [schema, { "type": "null" }] });
+        // One of several may be written alone.
+        let kinds = if matches!(self.kind, Kind::Texts) { json!(["string", "null"]) } else { json!("null") };
+        let schema = json!({ "description": self.says, "anyOf": [schema, { "type": kinds }] });
         (self.name.trim_end_matches('[').to_owned(), schema)
     }
 
