@@ -27,7 +27,7 @@ const CHARGES_MAX: usize = 6;
 const WATCHED: Duration = Duration::from_secs(10);
 
 /// Time between sums of charges while nobody does.
-const UNWATCHED_PAUSE: Duration = Duration::from_secs(60);
+const UNWATCHED_PAUSE: Duration = Duration::from_mins(1);
 
 /// Shortest time between sums of charges, and how many times longer than working them out it is.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -94,8 +94,8 @@ fn say_it_to_strangers(value: &mut Value) {
             if let Some(Value::String(text)) = members.get_mut("description") {
                 let sentences =
                     text.split_inclusive(". ").filter(|sentence| !is_for_readers_of_code(sentence));
-                *text =
-                    sentences.collect::<String>().replace("[`", "`").replace("`]", "`").trim_end().to_owned();
+                let said = sentences.collect::<String>().replace("[`", "`").replace("`]", "`");
+                said.trim_end().clone_into(text);
             }
             members.values_mut().for_each(say_it_to_strangers);
         }

@@ -42,7 +42,7 @@ impl Api {
         handler: H,
         about: Describe,
     ) -> Self {
-        self.on(Method::GET, path, scope.into(), on(MethodFilter::GET, handler), about)
+        self.on(&Method::GET, path, scope.into(), on(MethodFilter::GET, handler), about)
     }
 
     /// `POST`; see [`Self::get`].
@@ -53,7 +53,7 @@ impl Api {
         handler: H,
         about: Describe,
     ) -> Self {
-        self.on(Method::POST, path, scope.into(), on(MethodFilter::POST, handler), about)
+        self.on(&Method::POST, path, scope.into(), on(MethodFilter::POST, handler), about)
     }
 
     /// `PUT`; see [`Self::get`].
@@ -64,7 +64,7 @@ impl Api {
         handler: H,
         about: Describe,
     ) -> Self {
-        self.on(Method::PUT, path, scope.into(), on(MethodFilter::PUT, handler), about)
+        self.on(&Method::PUT, path, scope.into(), on(MethodFilter::PUT, handler), about)
     }
 
     /// `DELETE`; see [`Self::get`].
@@ -75,12 +75,12 @@ impl Api {
         handler: H,
         about: Describe,
     ) -> Self {
-        self.on(Method::DELETE, path, scope.into(), on(MethodFilter::DELETE, handler), about)
+        self.on(&Method::DELETE, path, scope.into(), on(MethodFilter::DELETE, handler), about)
     }
 
     fn on(
         mut self,
-        method: Method,
+        method: &Method,
         path: &'static str,
         scope: Option<Scope>,
         route: MethodRouter<Service>,
@@ -90,7 +90,7 @@ impl Api {
             Some(scope) => route.route_layer(from_fn_with_state((self.tokens.clone(), scope), require)),
             None => route,
         };
-        self.document.add(&method, path, scope, about);
+        self.document.add(method, path, scope, about);
         Self { router: self.router.route(path, route), ..self }
     }
 
