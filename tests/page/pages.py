@@ -117,8 +117,8 @@ def check_open(browser, address, picture):
         browser.picture(picture)
     sender.end()
     # What a script would be is text, and what a terminal would do is refused and counted.
-    names = [row[0] for row in shown_cells(browser)["charges"]]
-    assert HOSTILE in names, names
+    answer(f"{address}/v1/events", "POST", {**sender.event(), "subject": HOSTILE, "type": "unmetered"})
+    browser.wait("document.querySelector('[data-rows=events]').rows[0].cells[1].textContent === arguments[0]", HOSTILE)
     assert browser.run("return document.scripts.length") == 1
     assert "invalid_attribute" in [row[0] for row in shown_cells(browser)["refused"]]
     # The script shows what the service writes, once nothing happens any more.

@@ -62,15 +62,15 @@ pub(super) struct Status {
     epochs: Vec<EpochNote>,
 }
 
-/// Events that were refused for one reason. Field names are wire names.
+/// What was refused, or has no price, for one reason. Field names are wire names.
 #[derive(Debug, Serialize, JsonSchema)]
 struct RefusedCount {
     /// Class of their records in quarantine.
     class: QuarantineClass,
     /// Why, in one word.
     reason: String,
-    /// How many.
-    events: i64,
+    /// How many events; how many usages, where they have no price.
+    count: i64,
     /// What to do about them.
     mend: Option<&'static str>,
 }
@@ -143,28 +143,28 @@ impl Status {
 }
 
 fn refused(lately: &Lately, counts: EventCounts) -> Vec<RefusedCount> {
-    let rejected = lately.rejected.iter().map(|(reason, events)| RefusedCount {
+    let rejected = lately.rejected.iter().map(|(reason, count)| RefusedCount {
         class: QuarantineClass::Rejected,
         reason: reason.clone(),
-        events: *events,
+        count: *count,
         mend: RejectReason::of_code(reason).map(RejectReason::mend),
     });
-    let unrated = lately.unrated.iter().map(|(reason, events)| RefusedCount {
+    let unrated = lately.unrated.iter().map(|(reason, count)| RefusedCount {
         class: QuarantineClass::Unrated,
         reason: reason.clone(),
-        events: *events,
+        count: *count,
         mend: UnratedReason::of_code(reason).map(UnratedReason::mend),
     });
     let conflicts = RefusedCount {
         class: QuarantineClass::Conflict,
         reason: CONFLICT.to_owned(),
-        events: counts.conflict,
+        count: counts.conflict,
         mend: Some(CONFLICT_MEND),
     };
     // A replay takes back what it settles.
     let mut all: Vec<_> =
-        rejected.chain(unrated).chain([conflicts]).filter(|refused| refused.events != 0).collect();
-    all.sort_by_key(|refused| std::cmp::Reverse(refused.events));
+        rejected.chain(unrated).chain([conflicts]).filter(|refused| refused.count != 0).collect();
+    all.sort_by_key(|refused| std::cmp::Reverse(refused.count));
     all
 }
 

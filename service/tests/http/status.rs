@@ -33,7 +33,7 @@ async fn the_status_says_what_arrived_why_it_was_refused_and_what_is_earned() {
     assert_eq!(*counts, expected);
     let mut refused: Vec<_> = status["refused"].as_array().unwrap().iter().collect();
     refused.sort_by_key(|refused| refused["reason"].to_string());
-    let reasons: Vec<_> = refused.iter().map(|refused| (&refused["reason"], &refused["events"])).collect();
+    let reasons: Vec<_> = refused.iter().map(|refused| (&refused["reason"], &refused["count"])).collect();
     let one = json!(1);
     let names = [json!("conflict"), json!("non_numeric_quantity"), json!("unknown_account")];
     assert_eq!(reasons, names.iter().map(|name| (name, &one)).collect::<Vec<_>>());

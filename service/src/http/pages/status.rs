@@ -95,7 +95,7 @@ const TABLES: [Table; 5] = [
         columns: &[
             Column("reason", "Reason", Kind::Text),
             Column("class", "Class", Kind::Text),
-            Column("events", "Events", Kind::Number),
+            Column("count", "Times", Kind::Number),
             Column("mend", "What to do", Kind::Text),
         ],
     },
