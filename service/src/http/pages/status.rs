@@ -81,7 +81,6 @@ const TABLES: [Table; 5] = [
         none: "No usage has a price yet.",
         columns: &[
             Column("meter_id", "Meter", Kind::Text),
-            Column("charges", "Charges", Kind::Number),
             Column("events", "Events", Kind::Number),
             Column("quantity", "Usage", Kind::Number),
             Column("unit", "Unit", Kind::Text),
