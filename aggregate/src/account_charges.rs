@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rating::price::{Price, Terms, TierLine, Usage};
+use schemars::JsonSchema;
 use schemas::date::Date;
 use schemas::decimal::{Decimal, power_of_ten};
 use schemas::money::Amount;
@@ -26,7 +27,7 @@ pub struct AccountCharges {
 }
 
 /// A charge. Field names are wire names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ChargeState {
     /// Contract line.
     pub contract_line_id: String,
@@ -61,7 +62,7 @@ pub struct ChargeState {
 }
 
 /// A tier. Field names are wire names.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TierState {
     /// Its position, from 1; 0 for the free quantity.
     pub number: u32,
@@ -98,21 +99,28 @@ impl AccountCharges {
         let positions = std::iter::successors(first, |at| self.next.get(*at as usize).copied());
         let charges: Vec<&Charge> =
             positions.map_while(|position| totals.charges.all.get(position as usize)).collect();
-        let groups: BTreeSet<u32> =
-            charges.iter().map(|charge| charge.key.group).filter(|group| *group > 0).collect();
-        let mut named = BTreeMap::new();
-        if !groups.is_empty() {
-            // All combinations are looked at: they are found by what they are, not by their numbers.
-            for (combination, number) in totals.groups.iter().filter(|(_, number)| groups.contains(number)) {
-                named.insert(*number, group(decider, combination));
-            }
-        }
-        let state = |charge: &&Charge| {
-            let group = named.get(&charge.key.group).cloned().unwrap_or_default();
-            state(totals, charge, group)
-        };
-        charges.iter().filter(|charge| charge.usage.events > 0).filter_map(state).collect()
+        let charges: Vec<&Charge> = charges.into_iter().filter(|charge| charge.usage.events > 0).collect();
+        states(decider, &charges).into_iter().flatten().collect()
     }
+}
+
+/// What is told of charges, in their order; nothing of one that the catalog does not know.
+pub(crate) fn states(decider: &Decider, charges: &[&Charge]) -> Vec<Option<ChargeState>> {
+    let totals = &decider.totals;
+    let groups: BTreeSet<u32> =
+        charges.iter().map(|charge| charge.key.group).filter(|group| *group > 0).collect();
+    let mut named = BTreeMap::new();
+    if !groups.is_empty() {
+        // All combinations are looked at: they are found by what they are, not by their numbers.
+        for (combination, number) in totals.groups.iter().filter(|(_, number)| groups.contains(number)) {
+            named.insert(*number, group(decider, combination));
+        }
+    }
+    let state = |charge: &&Charge| {
+        let group = named.get(&charge.key.group).cloned().unwrap_or_default();
+        state(totals, charge, group)
+    };
+    charges.iter().map(state).collect()
 }
 
 /// The dimensions and values of a combination.

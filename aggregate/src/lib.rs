@@ -44,6 +44,7 @@ pub mod export;
 mod fold;
 pub mod identities;
 pub mod json_rows;
+pub mod largest_charges;
 pub mod ledger;
 pub mod live;
 pub mod maintenance;

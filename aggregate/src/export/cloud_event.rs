@@ -1,5 +1,6 @@
 //! A row as an event (the `CloudEvents` format): the same row is the same event, with the same id, every time.
 
+use schemars::JsonSchema;
 use schemas::accrual::ACCRUAL_EVENT_TYPE;
 use schemas::quarantine::QUARANTINE_EVENT_TYPE;
 use schemas::rated_usage::RATED_USAGE_EVENT_TYPE;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use super::{ExportedRow, Origin, Record};
 
 /// An event. Field names are wire names.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct CloudEvent<'a> {
     specversion: &'static str,
     #[serde(rename = "type")]

@@ -14,6 +14,7 @@ mod usages;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use schemas::accrual::Accrual;
 use schemas::quarantine::QuarantineRecord;
 use schemas::rated_usage::RatedUsage;
@@ -51,7 +52,7 @@ impl ExportTable {
 }
 
 /// A row as its wire contract.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Record {
     /// Of rated usage.

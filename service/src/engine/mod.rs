@@ -9,6 +9,7 @@
 //! bounded, and who finds no room is told at once. One thread decides and commits: everybody who waits goes into the
 //! next epoch, and one sync answers them all.
 
+mod activity;
 mod catalog_change;
 mod decoding;
 mod in_force;
@@ -40,6 +41,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::metrics::{self, Metrics};
 use crate::usage::{Intake, UsageIndex};
+pub use activity::{Activity, ChargesNote, EpochNote, Lately};
 pub use catalog_change::CatalogChange;
 use catalog_change::CatalogCommand;
 use decoding::{Decoded, Decoding, decode};
@@ -50,7 +52,7 @@ use submission::Waiting;
 pub use submission::{Answer, EngineError, Layout, Outcome, Submission};
 pub use verdict::{Remark, Verdict, Verdicts};
 use waiters::Waiters;
-use writing::{Command, Decoders, ReplayCommand, Writing};
+use writing::{Command, Decoders, Noted, ReplayCommand, Writing};
 pub use writing::{Progress, State};
 
 /// Name of the input that records of requests have in quarantine.
@@ -117,6 +119,7 @@ pub struct Engine {
     partition: u32,
     waiters: Waiters,
     metrics: Arc<Metrics>,
+    activity: Arc<Activity>,
     waiting_bytes_max: usize,
 }
 
@@ -145,6 +148,7 @@ impl Engine {
         let number = partition.committer.standing().partition;
         // To read: the lock is the partition's.
         let directory = Arc::new(DataDirectory::read(partition.directory().disk())?);
+        let activity = Arc::new(Activity::start(&partition));
         let writer = LiveWriter::new(partition, vec![INPUT.to_owned()])?;
         // Those who wait have room, which is bounded.
         let (waiting, waiting_rx) = unbounded::<Waiting>();
@@ -177,8 +181,8 @@ impl Engine {
         thread::Builder::new().name("metrics".to_owned()).spawn(work)?;
         let (in_force_tx, in_force) = watch::channel(in_force);
         let decoders = Decoders { pauses, in_force: in_force_tx, empty: empty_tx };
-        let writing =
-            Writing::new(writer, intake, options.clone(), progress_tx, decoders, Arc::clone(&metrics))?;
+        let noted = Noted { metrics: Arc::clone(&metrics), activity: Arc::clone(&activity) };
+        let writing = Writing::new(writer, intake, options.clone(), progress_tx, decoders, noted)?;
         let work = move || {
             writing.run(&decoded, &commands_rx);
             drop(writes);
@@ -196,6 +200,7 @@ impl Engine {
             partition: number,
             waiters: Waiters::default(),
             metrics,
+            activity,
             waiting_bytes_max: options.waiting_bytes_max,
         };
         Ok((engine, Running(writing)))
@@ -231,6 +236,18 @@ impl Engine {
     #[must_use]
     pub fn usage(&self) -> Arc<UsageIndex> {
         Arc::clone(&self.usage.borrow())
+    }
+
+    /// What happened lately.
+    #[must_use]
+    pub fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// The account at a position of the catalog.
+    #[must_use]
+    pub fn account(&self, position: u32) -> Option<&str> {
+        self.accounts.text(position).and_then(|text| std::str::from_utf8(text).ok())
     }
 
     /// The data directory, to read.

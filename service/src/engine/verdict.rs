@@ -2,11 +2,12 @@
 
 use aggregate::decider::DecidedBatch;
 use ingest::event_batch::EventBatch;
+use schemars::JsonSchema;
 use schemas::quarantine::{CONFLICT, CONFLICT_MEND, RejectReason};
 use serde::Serialize;
 
 /// What became of an event. Wire names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It counts, now and for good.
@@ -20,7 +21,7 @@ pub enum Verdict {
 }
 
 /// What is to be said of an event besides its verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Remark {
     /// Position of the event in the request, from 0.
     pub index: usize,
@@ -39,7 +40,7 @@ pub struct Remark {
 }
 
 /// The verdicts of a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verdicts {
     /// Of each event, in order.
     pub verdicts: Vec<Verdict>,

@@ -17,6 +17,7 @@ use schemas::epoch::{Epoch, EventCounts};
 use tokio::sync::{oneshot, watch};
 
 use super::EngineOptions;
+use super::activity::Activity;
 use super::catalog_change::CatalogCommand;
 use super::decoding::{Client, Decoded, Pause};
 use super::in_force::InForce;
@@ -90,6 +91,19 @@ pub struct Progress {
     pub committed_at: Instant,
 }
 
+impl State {
+    /// Wire name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Taking => "taking",
+            Self::DiskFull => "disk_full",
+            Self::Ending => "ending",
+            Self::Stopped(_) => "stopped",
+        }
+    }
+}
+
 impl Progress {
     pub(super) fn at(epoch: u64, snapshot: u64, books: &Books) -> Self {
         Self {
@@ -121,6 +135,12 @@ pub(super) struct Decoders {
     pub(super) empty: Sender<EventBatch>,
 }
 
+/// Where the writing thread notes what it does.
+pub(super) struct Noted {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) activity: Arc<Activity>,
+}
+
 /// What decides and commits.
 pub(super) struct Writing {
     pub(super) writer: LiveWriter,
@@ -140,6 +160,7 @@ pub(super) struct Writing {
     replayed: u64,
     pub(super) accounts: AccountCharges,
     metrics: Arc<Metrics>,
+    activity: Arc<Activity>,
     upkeep: Upkeep,
 }
 
@@ -150,9 +171,10 @@ impl Writing {
         options: EngineOptions,
         progress: watch::Sender<Progress>,
         decoders: Decoders,
-        metrics: Arc<Metrics>,
+        noted: Noted,
     ) -> std::io::Result<Self> {
         let Decoders { pauses, in_force, empty } = decoders;
+        let Noted { metrics, activity } = noted;
         let mut accounts = AccountCharges::default();
         accounts.follow(writer.partition().decider.totals());
         let has_unaccrued = !writer.partition().committer.standing().books.is_accrued;
@@ -172,6 +194,7 @@ impl Writing {
             replayed: 0,
             accounts,
             metrics,
+            activity,
             upkeep: Upkeep::start()?,
         })
     }
@@ -324,6 +347,7 @@ impl Writing {
         self.has_unaccrued = !epoch.is_accrued;
         self.usage.note_epoch(epoch);
         self.metrics.note_epoch(epoch);
+        self.activity.note(epoch);
         let totals = self.writer.partition().committer.standing().books.counts;
         self.progress.send_modify(|progress| {
             progress.epoch = epoch.epoch;
@@ -344,6 +368,7 @@ impl Writing {
             0
         });
         self.metrics.disk_free.set(metrics::float(free));
+        self.activity.follow(self.writer.partition(), free);
         let state = if free < self.options.free_bytes_min { State::DiskFull } else { State::Taking };
         if self.progress.borrow().state != state {
             tracing::warn!(?state, free, "room on the disk");

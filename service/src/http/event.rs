@@ -1,18 +1,21 @@
 //! `GET /v1/events/{source}/{id}`: what became of an event, where it went, and what it cost.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Service;
+use super::api::Operation;
 use super::events::json;
 use super::problem::Problem;
 use super::query::literal;
+use super::segments::Segments;
 
 /// What became of an event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Traced {
     source: String,
     id: String,
@@ -26,10 +29,23 @@ struct Traced {
     quarantine: Vec<Map<String, Value>>,
 }
 
+/// What is said of [`trace`].
+pub(super) fn about(operation: Operation<'_>) -> Operation<'_> {
+    let description = "Its verdict, the rows it was rated as with their exact amounts, and its records in quarantine. It reads \
+                       the tables, as a query does.";
+    operation
+        .says("Events", "What became of an event", description)
+        .path("source", "`source` of the event.")
+        .path("id", "`id` of the event.")
+        .answers::<Traced>(StatusCode::OK, "What became of it.")
+        .refuses(StatusCode::NOT_FOUND, &["unknown_event"])
+        .queries()
+}
+
 /// Tells what became of an event.
 pub(super) async fn trace(
     State(service): State<Service>,
-    Path((source, id)): Path<(String, String)>,
+    Segments((source, id)): Segments<(String, String)>,
 ) -> Result<Response, Problem> {
     let named = format!("source = {} AND event_id = {}", literal(&source), literal(&id));
     let rated = format!("SELECT * FROM rated_usage WHERE {named} ORDER BY epoch, meter_id");

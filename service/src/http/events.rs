@@ -8,12 +8,15 @@ use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use schemars::JsonSchema;
 use schemas::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use super::api::Operation;
 use super::body::{Encoding, Inflate, Intake, check_ratio, read_of};
 use super::problem::Problem;
+use super::sent_event::SentEvent;
 use super::{Service, binary_mode};
 use crate::engine::{Bearer, EngineError, Layout, Outcome, Remark, Room, Submission, Verdict, Verdicts};
 
@@ -23,10 +26,10 @@ const LINES_BYTES: usize = 256 << 10;
 /// Answers of a stream that wait to be sent.
 const ANSWERS_MAX: usize = 16;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
-    /// Is nothing to be counted where an event cannot be?
+    /// Is nothing of a list to be counted where an event in it is invalid?
     #[serde(default)]
     atomic: bool,
 }
@@ -71,7 +74,7 @@ impl Form {
 }
 
 /// What a request came to. Field names are wire names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Receipt<'a> {
     /// The last epoch when it was answered: what was accepted is in this one, or before.
     epoch: u64,
@@ -80,7 +83,9 @@ struct Receipt<'a> {
     duplicate: usize,
     conflict: usize,
     rejected: usize,
+    /// Of each event, in the order of the request.
     verdicts: &'a [Verdict],
+    /// More about events that need care.
     remarks: &'a [Remark],
 }
 
@@ -98,6 +103,43 @@ impl<'a> Receipt<'a> {
             remarks: &verdicts.remarks,
         }
     }
+}
+
+/// What is said of [`post`].
+pub(super) fn about(operation: Operation<'_>) -> Operation<'_> {
+    let codes = [
+        "bad_query",
+        "ambiguous_content_type",
+        "atomic_stream",
+        "bad_attribute",
+        "data_is_not_json",
+        "not_an_event",
+        "not_a_list",
+        "malformed_body",
+    ];
+    operation
+        .says(
+            "Events",
+            "Count usage events",
+            "Answers after the commit: what it calls `accepted` is on disk, counted once and rated. One event that is \
+             a conflict or rejected is answered with 409 or 422; a list with 200 whatever its verdicts are. Lines \
+             (`application/x-ndjson`) are answered with a line each while they arrive, and a last one with \
+             `is_complete`. In binary mode the attributes are `ce-` headers and the body is `data`. An event without \
+             `time` has the time of its arrival.",
+        )
+        .query::<EventsQuery>()
+        .header("Content-Encoding", "`gzip` or `zstd`, where the body is compressed.")
+        .takes_as::<SentEvent>("application/cloudevents+json")
+        .takes_as::<Vec<SentEvent>>("application/cloudevents-batch+json")
+        .takes_as::<Vec<SentEvent>>("application/json")
+        .takes_as::<String>("application/x-ndjson")
+        .answers::<Receipt<'_>>(StatusCode::OK, "What became of the events.")
+        .answers_as::<String>(StatusCode::OK, "application/x-ndjson", "What became of the events.")
+        .refuses(StatusCode::BAD_REQUEST, &codes)
+        .refuses(StatusCode::CONFLICT, &["conflict"])
+        .refuses(StatusCode::UNSUPPORTED_MEDIA_TYPE, &["unsupported_content_type"])
+        .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["refused", "rejected"])
+        .reads_within_limits()
 }
 
 /// Takes events in.

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod answers;
+mod api;
 mod auth;
 mod binary_mode;
 mod body;
@@ -16,11 +17,15 @@ mod health;
 mod observed;
 mod off_loop;
 pub mod openmeter;
+mod pages;
 mod problem;
 mod quarantine;
 mod query;
 mod query_string;
 mod readers;
+mod segments;
+mod sent_event;
+mod status;
 mod streams;
 mod tls;
 mod tokens;
@@ -32,15 +37,15 @@ use aggregate::clock::Clock;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, delete, get, post, put};
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::catalog_source::CatalogSource;
-use crate::config::{ConfigError, Scope, ServiceConfig};
+use crate::config::Scope::{Admin, Ingest, Read};
+use crate::config::{ConfigError, ServiceConfig};
 use crate::engine::Engine;
 use crate::query_source::QuerySource;
-use auth::require;
+use api::Api;
 pub use connections::{Listening, ServeError, serve};
 pub use problem::Problem;
 use streams::Streams;
@@ -59,6 +64,8 @@ pub struct Shared {
     clock: Arc<dyn Clock>,
     sources: OnceLock<Sources>,
     streams: Streams,
+    /// What the routes are, in JSON.
+    document: OnceLock<Bytes>,
     /// Held by who acknowledges for a reader.
     acknowledging: tokio::sync::Mutex<()>,
     /// Held by who changes the catalog.
@@ -99,6 +106,7 @@ impl Service {
             clock,
             sources: OnceLock::new(),
             streams,
+            document: OnceLock::new(),
             acknowledging: tokio::sync::Mutex::default(),
             changing_catalog: tokio::sync::Mutex::default(),
             ending: watch::Sender::new(false),
@@ -124,27 +132,9 @@ impl Service {
 
     /// All routes.
     pub fn router(&self) -> Router {
-        Router::new()
-            .route("/v1/events", self.scoped(Scope::Ingest, post(events::post)))
-            .route("/v1/events/{source}/{id}", self.scoped(Scope::Read, get(event::trace)))
-            .route("/v1/usage", self.scoped(Scope::Read, get(usage::get)))
-            .merge(self.openmeter())
-            .merge(self.catalog())
-            .route("/v1/query", self.scoped(Scope::Read, post(query::post)))
-            .route("/v1/accounts/{id}/charges", self.scoped(Scope::Read, get(charges::charges)))
-            .route("/v1/quarantine", self.scoped(Scope::Read, get(quarantine::list)))
-            .route("/v1/quarantine/replay", self.scoped(Scope::Admin, post(quarantine::replay)))
-            .route("/v1/quarantine/{id}", self.scoped(Scope::Read, get(quarantine::show)))
-            .route("/v1/rated", self.scoped(Scope::Read, get(streams::rated)))
-            .route("/v1/accruals", self.scoped(Scope::Read, get(streams::accruals)))
-            .route("/v1/readers", self.scoped(Scope::Read, get(readers::list)))
-            .route(
-                "/v1/readers/{name}",
-                self.scoped(Scope::Read, post(readers::acknowledge).delete(readers::forget)),
-            )
-            .route("/metrics", self.scoped(Scope::Read, get(health::metrics)))
-            .route("/healthz", get(health::healthz))
-            .route("/readyz", get(health::readyz))
+        let (router, document) = self.api().into_parts();
+        let _ = self.document.set(document);
+        router
             .fallback(unknown_route)
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::disable())
@@ -152,55 +142,36 @@ impl Service {
             .with_state(self.clone())
     }
 
-    /// The routes of the catalog.
-    fn catalog(&self) -> Router<Self> {
-        let scoped = |scope, route| self.scoped(scope, route);
-        let (read, admin) = (Scope::Read, Scope::Admin);
-        let all = scoped(read, get(catalog::show)).merge(scoped(admin, put(catalog::put)));
-        Router::new()
-            .route("/v1/catalog", all)
-            .route("/v1/catalog/check", scoped(admin, post(catalog::check)))
-            .route("/v1/catalog/reload", scoped(admin, post(catalog::reload)))
-            .route("/v1/catalog/history", scoped(read, get(catalog::history)))
-            .route("/v1/catalog/{hash}", scoped(read, get(catalog::archive)))
-    }
-
-    /// The routes of `OpenMeter`'s contract.
-    fn openmeter(&self) -> Router<Self> {
-        use openmeter::{events, meters, query, subjects};
-        let scoped = |scope, route| self.scoped(scope, route);
-        let (ingest, read, admin) = (Scope::Ingest, Scope::Read, Scope::Admin);
-        Router::new()
-            .route(
-                "/api/v1/events",
-                scoped(ingest, post(events::post)).merge(scoped(read, get(events::list))),
-            )
-            .route(
-                "/api/v1/meters",
-                scoped(read, get(meters::list)).merge(scoped(admin, post(meters::create))),
-            )
-            .route(
-                "/api/v1/meters/{meter}",
-                scoped(read, get(meters::show))
-                    .merge(scoped(admin, put(meters::update).delete(meters::delete))),
-            )
-            .route("/api/v1/meters/{meter}/query", scoped(read, get(query::get).post(query::post)))
-            .route("/api/v1/meters/{meter}/subjects", scoped(read, get(query::subjects)))
-            .route("/api/v1/meters/{meter}/group-by/{key}/values", scoped(read, get(query::values)))
-            .route(
-                "/api/v1/subjects",
-                scoped(read, get(subjects::list)).merge(scoped(admin, post(subjects::upsert))),
-            )
-            .route(
-                "/api/v1/subjects/{subject}",
-                scoped(read, get(subjects::show)).merge(scoped(admin, delete(subjects::delete))),
-            )
-    }
-
-    /// A route for those who may do what a scope says.
-    fn scoped(&self, scope: Scope, route: MethodRouter<Self>) -> MethodRouter<Self> {
-        let layer = from_fn_with_state((Arc::clone(&self.tokens), scope), require);
-        route.route_layer(layer)
+    fn api(&self) -> Api {
+        let api = Api::new(Arc::clone(&self.tokens))
+            .post("/v1/events", Ingest, events::post, events::about)
+            .get("/v1/events/{source}/{id}", Read, event::trace, event::about)
+            .get("/v1/usage", Read, usage::get, usage::about)
+            .get("/v1/accounts/{id}/charges", Read, charges::charges, charges::about)
+            .get("/v1/rated", Read, streams::rated, streams::about_rated)
+            .get("/v1/accruals", Read, streams::accruals, streams::about_accruals)
+            .get("/v1/readers", Read, readers::list, readers::about_list)
+            .post("/v1/readers/{name}", Read, readers::acknowledge, readers::about_acknowledge)
+            .delete("/v1/readers/{name}", Read, readers::forget, readers::about_forget)
+            .get("/v1/quarantine", Read, quarantine::list, quarantine::about_list)
+            .get("/v1/quarantine/{id}", Read, quarantine::show, quarantine::about_show)
+            .post("/v1/quarantine/replay", Admin, quarantine::replay, quarantine::about_replay)
+            .get("/v1/catalog", Read, catalog::show, catalog::about_show)
+            .put("/v1/catalog", Admin, catalog::put, catalog::about_put)
+            .post("/v1/catalog/check", Admin, catalog::check, catalog::about_check)
+            .post("/v1/catalog/reload", Admin, catalog::reload, catalog::about_reload)
+            .get("/v1/catalog/history", Read, catalog::history, catalog::about_history)
+            .get("/v1/catalog/{hash}", Read, catalog::archive, catalog::about_archive)
+            .post("/v1/query", Read, query::post, query::about)
+            .get("/metrics", Read, health::metrics, health::about_metrics)
+            .get("/healthz", None, health::healthz, health::about_healthz)
+            .get("/readyz", None, health::readyz, health::about_readyz)
+            .get("/v1/status", Read, status::get, status::about)
+            .get("/", None, pages::status, pages::about_status)
+            .get("/openapi.json", None, pages::openapi, pages::about_openapi)
+            .get("/docs", None, pages::docs, pages::about_docs)
+            .get("/assets/{name}", None, pages::asset, pages::about_asset);
+        openmeter::routes(api)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -23,13 +24,20 @@ pub struct Problem {
     header: Option<Box<(header::HeaderName, HeaderValue)>>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// An answer that is no success (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct ProblemDocument<'a> {
+    /// The code as a URN.
     #[serde(rename = "type")]
     kind: String,
+    /// The status in words.
     title: &'a str,
+    /// The status of the answer.
     status: u16,
+    /// What is wrong, and how to mend it.
     detail: &'a str,
+    /// What is wrong, in one word, for programs.
     code: &'a str,
     /// What the request is found by in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +119,7 @@ impl From<EngineError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
+        let body = ProblemDocument {
             kind: format!("urn:tallybook:problem:{}", self.code),
             title: self.status.canonical_reason().unwrap_or("Problem"),
             status: self.status.as_u16(),

@@ -10,17 +10,20 @@ use aggregate::export::{ExportedRow, FeedChunk, Position, Record};
 use aggregate::replay::{Fate, OpenRecord, Replayed, StillOpen};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use schemas::epoch::SettledOutcome;
 use schemas::quarantine::{CONFLICT_MEND, QuarantineClass, QuarantineRecord, RejectReason, UnratedReason};
 use serde::{Deserialize, Serialize};
 
 use super::Service;
+use super::api::Operation;
 use super::events::json;
 use super::off_loop::{read_off_the_loop, unreadable};
 use super::problem::Problem;
+use super::segments::Segments;
 use super::streams::Stream;
 
 /// Records of an answer, where nobody says.
@@ -35,26 +38,35 @@ const READ_MAX: usize = 1_000;
 /// Records that are looked at for an answer: a filter may let few through.
 const LOOKED_AT_MAX: usize = 20_000;
 
-/// Which records.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Which records: those that are all it says, and every one where it says nothing.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecordFilter {
+    /// Only those of a class.
     class: Option<QuarantineClass>,
+    /// Only those with a reason.
     reason: Option<String>,
+    /// Only those of an account.
     account: Option<String>,
-    /// Only these.
+    /// Only those with one of these ids.
     #[serde(default)]
     ids: Vec<String>,
 }
 
 /// Which records of a list. Newest first.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
+    /// Cursor of the answer before, to go on with older ones.
     after: Option<String>,
+    /// Records of the answer; 100 where it is left out.
+    #[schemars(range(min = 1, max = LIMIT_MAX))]
     limit: Option<usize>,
+    /// Only those of a class.
     class: Option<QuarantineClass>,
+    /// Only those with a reason.
     reason: Option<String>,
+    /// Only those of an account.
     account: Option<String>,
 }
 
@@ -70,18 +82,40 @@ impl RecordFilter {
     }
 }
 
+/// Records of an answer. Field names are wire names.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Listed {
+    /// The newest first.
+    records: Vec<QuarantineRecord>,
+    /// To go on with older ones.
+    cursor: String,
+    /// Last epoch that was looked at.
+    epoch: u64,
+    /// Are there no older ones?
+    is_last: bool,
+}
+
+/// What is said of [`list`].
+pub(super) fn about_list(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says(
+            "Quarantine",
+            "Open records, the newest first",
+            "An answer looks at 20,000 records at most: it may have fewer than asked for, or none, while `is_last` is \
+             false.",
+        )
+        .query::<ListQuery>()
+        .answers::<Listed>(StatusCode::OK, "The records.")
+        .refuses(StatusCode::BAD_REQUEST, &["bad_limit", "bad_cursor"])
+        .refuses(StatusCode::CONFLICT, &["cursor_ahead"])
+        .refuses(StatusCode::INTERNAL_SERVER_ERROR, &["unreadable"])
+}
+
 /// `GET /v1/quarantine`.
 pub(super) async fn list(
     State(service): State<Service>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct Listed {
-        records: Vec<QuarantineRecord>,
-        cursor: String,
-        epoch: u64,
-        is_last: bool,
-    }
     let Query(query) = query.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
     let limit = query.limit.unwrap_or(LIMIT);
     if !(1..=LIMIT_MAX).contains(&limit) {
@@ -144,18 +178,31 @@ fn record_of(row: &ExportedRow) -> Option<&QuarantineRecord> {
     }
 }
 
+/// A record. Field names are wire names.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Shown<'a> {
+    record: &'a QuarantineRecord,
+    /// Does it need care still?
+    is_open: bool,
+    /// What to do about it.
+    mend: Option<&'static str>,
+}
+
+/// What is said of [`show`].
+pub(super) fn about_show(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says("Quarantine", "A record, and what to do about it", "Settled records are shown too.")
+        .path("id", "Id of the record, as lists and verdicts of replays have it: `13-2`.")
+        .answers::<Shown<'_>>(StatusCode::OK, "The record.")
+        .refuses(StatusCode::NOT_FOUND, &["unknown_record"])
+        .refuses(StatusCode::INTERNAL_SERVER_ERROR, &["unreadable"])
+}
+
 /// `GET /v1/quarantine/{id}`.
 pub(super) async fn show(
     State(service): State<Service>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
 ) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct Shown<'a> {
-        record: &'a QuarantineRecord,
-        is_open: bool,
-        /// What to do about it.
-        mend: Option<&'static str>,
-    }
     let unknown = || {
         let detail = "there is no such record: GET /v1/quarantine lists those that are open";
         Problem::new(StatusCode::NOT_FOUND, "unknown_record", detail)
@@ -181,7 +228,7 @@ pub(super) async fn show(
 }
 
 /// What became of records. Field names are wire names.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 struct ReplayReport {
     /// Epochs that settled some.
     epochs: Vec<u64>,
@@ -199,9 +246,12 @@ struct ReplayReport {
     open_by_reason: BTreeMap<&'static str, StaysOpen>,
 }
 
-#[derive(Debug, Serialize)]
+/// Records that stay open for one reason.
+#[derive(Debug, Serialize, JsonSchema)]
 struct StaysOpen {
+    /// How many.
     records: u64,
+    /// What to do about them.
     mend: &'static str,
 }
 
@@ -224,6 +274,22 @@ impl ReplayReport {
         self.epochs.extend(replayed.epoch.as_ref().map(|epoch| epoch.epoch));
         replayed.fates.iter().for_each(|fate| self.add(*fate));
     }
+}
+
+/// What is said of [`replay`].
+pub(super) fn about_replay(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says(
+            "Quarantine",
+            "Decide open records again",
+            "Once the catalog is mended. Each record is settled once, however many replays are asked for at once, and \
+             a replay that was begun is ended also where the client goes away.",
+        )
+        .takes::<RecordFilter>()
+        .answers::<ReplayReport>(StatusCode::OK, "What became of the records.")
+        .refuses(StatusCode::BAD_REQUEST, &["bad_filter"])
+        .refuses(StatusCode::INTERNAL_SERVER_ERROR, &["unreadable"])
+        .waits()
 }
 
 /// `POST /v1/quarantine/replay`.

@@ -1,14 +1,17 @@
 //! `POST /v1/query`: SQL over everything that is committed, which changes nothing.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::sync::Arc;
 
 use super::Service;
+use super::api::Operation;
 use super::body::{Encoding, read};
 use super::problem::Problem;
 use crate::query_source::{QueryError, QuerySource, RowsFormat};
@@ -19,10 +22,42 @@ const SQL_BYTES_MAX: usize = 64 << 10;
 /// The media type of Arrow IPC streams.
 const ARROW: &str = "application/vnd.apache.arrow.stream";
 
-#[derive(Deserialize)]
+/// A query. Field names are wire names.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Question {
+    /// One statement that reads.
     sql: String,
+}
+
+/// The rows of an answer in JSON.
+#[derive(JsonSchema, Serialize)]
+struct RowsDocument {
+    /// The epoch it sees.
+    epoch: u64,
+    /// Names and types of the columns.
+    columns: Vec<Map<String, Value>>,
+    /// The rows; decimals are texts, exact.
+    rows: Vec<Map<String, Value>>,
+}
+
+/// What is said of [`post`].
+pub(super) fn about(operation: Operation<'_>) -> Operation<'_> {
+    let description = "One statement that reads, over the tables and views that `tallybook query` has, at the last epoch. Its \
+                       time, memory, rows and bytes are bounded by the configuration; what takes more is refused as a whole.";
+    operation
+        .says("Usage", "Ask in SQL", description)
+        .takes::<Question>()
+        .takes_as::<String>("application/sql")
+        .reads_within_limits()
+        .answers::<RowsDocument>(StatusCode::OK, "The rows.")
+        .answers_as::<String>(StatusCode::OK, "text/csv; charset=utf-8", "The rows.")
+        .answers_as::<String>(StatusCode::OK, ARROW, "The rows.")
+        .refuses(StatusCode::BAD_REQUEST, &["bad_query", "not_a_query"])
+        .refuses(StatusCode::NOT_ACCEPTABLE, &["not_acceptable"])
+        .refuses(StatusCode::PAYLOAD_TOO_LARGE, &["query_too_long"])
+        .refuses(StatusCode::UNSUPPORTED_MEDIA_TYPE, &["unsupported_content_type"])
+        .queries()
 }
 
 /// Answers a query, as JSON, CSV or Arrow IPC, as `Accept` asks for.

@@ -6,20 +6,23 @@
 use aggregate::export::Position;
 use aggregate::readers::{self as kept, ReadRows, Reader};
 use axum::Json;
+use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Service;
+use super::api::Operation;
 use super::events::json;
 use super::off_loop::read_off_the_loop;
 use super::problem::Problem;
+use super::segments::Segments;
 use super::streams::Stream;
 
 /// A reader. Field names are wire names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ReaderState {
     name: String,
     /// Last epoch that it has read to its end.
@@ -29,9 +32,10 @@ struct ReaderState {
 }
 
 /// How far a reader has come.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Acknowledged {
+    /// The `cursor` of an answer: everything before it was read, and kept.
     cursor: String,
 }
 
@@ -90,21 +94,52 @@ fn state(service: &Service, name: String, epoch: u64) -> ReaderState {
     ReaderState { name, epoch, behind: committed.saturating_sub(epoch) }
 }
 
+/// All readers. Field names are wire names.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Readers {
+    /// By name.
+    readers: Vec<ReaderState>,
+}
+
+/// What is said of [`list`].
+pub(super) fn about_list(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says(
+            "Billing",
+            "Readers, and how far each is behind",
+            "Segments of the ledger are kept until all have read them.",
+        )
+        .answers::<Readers>(StatusCode::OK, "The readers.")
+        .refuses(StatusCode::INTERNAL_SERVER_ERROR, &["unreadable"])
+}
+
 /// `GET /v1/readers`.
 pub(super) async fn list(State(service): State<Service>) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct Readers {
-        readers: Vec<ReaderState>,
-    }
     let readers = list_all(&service).await?.into_iter();
     let readers = readers.map(|(name, reader)| state(&service, name, reader.epoch)).collect();
     Ok(json(StatusCode::OK, &Readers { readers }))
 }
 
+/// What is said of [`acknowledge`].
+pub(super) fn about_acknowledge(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says(
+            "Billing",
+            "Acknowledge what a reader has read and kept",
+            "A place goes forward only. What is not acknowledged is given again.",
+        )
+        .path("name", "Name of the reader: 1 to 64 letters, digits, `-` and `_`.")
+        .takes::<Acknowledged>()
+        .answers::<ReaderState>(StatusCode::OK, "How far it is now.")
+        .refuses(StatusCode::BAD_REQUEST, &["bad_reader", "bad_acknowledgement", "bad_cursor"])
+        .refuses(StatusCode::CONFLICT, &["cursor_ahead", "reader_ahead", "other_stream"])
+        .refuses(StatusCode::INTERNAL_SERVER_ERROR, &["unreadable"])
+}
+
 /// `POST /v1/readers/{name}`: everything before a cursor is read, and kept by the reader.
 pub(super) async fn acknowledge(
     State(service): State<Service>,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
     body: Result<Json<Acknowledged>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let name = named(&name)?;
@@ -129,10 +164,25 @@ pub(super) async fn acknowledge(
     Ok(json(StatusCode::OK, &state(&service, name, epoch)))
 }
 
+/// What is said of [`forget`].
+pub(super) fn about_forget(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says(
+            "Billing",
+            "Forget a reader",
+            "Nothing is kept for it any more; its next `GET` begins with the first row.",
+        )
+        .path("name", "Name of the reader.")
+        .answers_nothing(StatusCode::NO_CONTENT, "It is forgotten.")
+        .refuses(StatusCode::BAD_REQUEST, &["bad_reader"])
+        .refuses(StatusCode::NOT_FOUND, &["unknown_reader"])
+        .refuses(StatusCode::INTERNAL_SERVER_ERROR, &["unreadable"])
+}
+
 /// `DELETE /v1/readers/{name}`: nothing is kept for it any more.
 pub(super) async fn forget(
     State(service): State<Service>,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
 ) -> Result<StatusCode, Problem> {
     let name = named(&name)?;
     let was_known = read_off_the_loop(move || kept::forget(&service.streams.directory, &name)).await?;

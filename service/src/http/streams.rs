@@ -8,23 +8,28 @@
 //! where reading files may take its time, few at once. A look behind the newest row costs the documents of the epochs
 //! since the last look, once for all readers.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aggregate::data_directory::DataDirectory;
 use aggregate::error::AggregateError;
-use aggregate::export::{ExportTable, Feed, FeedChunk, Position, SettledRecords};
+use aggregate::export::{CloudEvent, ExportTable, Feed, FeedChunk, Position, SettledRecords};
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemas::accrual::Accrual;
+use schemas::rated_usage::RatedUsage;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use super::Service;
+use super::api::Operation;
 use super::cursor::CursorSpace;
 use super::off_loop::read_off_the_loop;
 use super::problem::Problem;
@@ -71,16 +76,18 @@ pub(super) struct Stream {
 }
 
 /// What may be asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamQuery {
     /// Cursor to go on after.
     after: Option<String>,
-    /// Events of the answer.
+    /// Events of the answer; 1,000 where it is left out.
+    #[schemars(range(min = 1, max = LIMIT_MAX))]
     limit: Option<usize>,
-    /// Seconds to wait for the first event.
+    /// Seconds to wait for the first event; 0 where it is left out.
+    #[schemars(range(max = WAIT_MAX))]
     wait: Option<u64>,
-    /// Reader whose place is kept here.
+    /// Reader whose place is kept by the service, where no cursor says it.
     reader: Option<String>,
 }
 
@@ -143,6 +150,83 @@ impl Stream {
         );
         Err(Problem::new(StatusCode::CONFLICT, "cursor_ahead", detail))
     }
+}
+
+/// Rated usage of an answer.
+enum RatedUsagePage {}
+
+/// Accruals of an answer.
+enum AccrualsPage {}
+
+impl JsonSchema for RatedUsagePage {
+    fn schema_name() -> Cow<'static, str> {
+        "RatedUsagePage".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        page::<RatedUsage>(generator)
+    }
+}
+
+impl JsonSchema for AccrualsPage {
+    fn schema_name() -> Cow<'static, str> {
+        "AccrualsPage".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        page::<Accrual>(generator)
+    }
+}
+
+/// What [`listed`] writes.
+fn page<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let (event, row) = (generator.subschema_for::<CloudEvent<'_>>(), generator.subschema_for::<T>());
+    json_schema!({
+        "type": "object",
+        "required": ["events", "cursor", "epoch", "is_last"],
+        "properties": {
+            "events": {
+                "description": "In ledger order.",
+                "type": "array",
+                "items": { "allOf": [event, { "properties": { "data": row } }] },
+            },
+            "cursor": { "description": "To go on with, as `after`.", "type": "string" },
+            "epoch": { "description": "Last epoch that was looked at.", "type": "integer" },
+            "is_last": { "description": "Is nothing more committed?", "type": "boolean" },
+        },
+    })
+}
+
+/// What is said of [`rated`].
+pub(super) fn about_rated(operation: Operation<'_>) -> Operation<'_> {
+    let summary = "Rated usage: each event with its exact amount";
+    about(operation.says("Billing", summary, STREAM_DESCRIPTION))
+        .answers::<RatedUsagePage>(StatusCode::OK, "The next events.")
+}
+
+/// What is said of [`accruals`].
+pub(super) fn about_accruals(operation: Operation<'_>) -> Operation<'_> {
+    let summary = "Accruals: what is to be posted, by contract line, meter and day";
+    about(operation.says("Billing", summary, STREAM_DESCRIPTION))
+        .answers::<AccrualsPage>(StatusCode::OK, "The next events.")
+}
+
+const STREAM_DESCRIPTION: &str = "\
+CloudEvents in ledger order, of committed epochs only, as `tallybook export` has them. A cursor that is repeated gives the \
+same events again; one that is gone on with gives each event once, across restarts. With `Accept: text/event-stream` \
+events are sent as they are committed, with the cursor as `id`.";
+
+fn about(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .query::<StreamQuery>()
+        .header(
+            "Last-Event-ID",
+            "Cursor to go on after, of clients that were cut off from server-sent events.",
+        )
+        .answers_as::<String>(StatusCode::OK, "text/event-stream", "The next events.")
+        .refuses(StatusCode::BAD_REQUEST, &["bad_limit", "bad_wait", "bad_cursor", "bad_reader"])
+        .refuses(StatusCode::CONFLICT, &["cursor_ahead", "other_stream"])
+        .refuses(StatusCode::INTERNAL_SERVER_ERROR, &["unreadable"])
 }
 
 /// `GET /v1/rated`.

@@ -7,11 +7,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use schemas::decimal::Decimal;
 use schemas::timestamp::Timestamp;
 use serde::Serialize;
 
 use super::Service;
+use super::api::{Operation, Parameter};
 use super::events::json;
 use super::problem::Problem;
 use super::query_string::QueryString;
@@ -21,10 +23,26 @@ use crate::usage::{Answer, Filter, Question, Subjects, Test, UsageError, UsageIn
 pub(super) const ROWS_MAX: usize = 10_000;
 
 /// What may be asked with.
-const NAMES: [&str; 8] = ["account", "meter", "from", "to", "window", "time_zone", "group_by", "filter["];
+const PARAMETERS: [Parameter; 8] = [
+    Parameter::text("account", "Whose usage.").required(),
+    Parameter::text("meter", "Id of a meter of the catalog.").required(),
+    Parameter::time("from", "First event time; a `+` of an offset is `%2B`."),
+    Parameter::time("to", "Event time that is no longer asked for."),
+    Parameter::one_of(
+        &["minute", "hour", "day", "month"],
+        "window",
+        "A value for each; one for all of the time without.",
+    ),
+    Parameter::text("time_zone", "IANA name: where windows begin. UTC where it is left out."),
+    Parameter::texts(
+        "group_by",
+        "Dimensions of the meter: a value for each combination. Also with commas between.",
+    ),
+    Parameter::members("filter[", "Only usage with these values of dimensions; an empty one means no value."),
+];
 
 /// What was used. Field names are wire names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct UsageAnswer<'a> {
     /// All of this epoch and those before is in it; later usage may be.
     epoch: u64,
@@ -41,7 +59,7 @@ struct UsageAnswer<'a> {
 }
 
 /// A value. Field names are wire names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct UsageRow<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     window_start: Option<Timestamp>,
@@ -52,9 +70,37 @@ struct UsageRow<'a> {
     value: Decimal,
 }
 
+/// What is said of [`get`].
+pub(super) fn about(operation: Operation<'_>) -> Operation<'_> {
+    let codes = [
+        "unknown_parameter",
+        "missing_parameter",
+        "bad_time",
+        "bad_window",
+        "bad_time_zone",
+        "unknown_dimension",
+        "usage_too_old",
+        "usage_not_kept",
+        "answer_too_large",
+        "overflow",
+    ];
+    operation
+        .says(
+            "Usage",
+            "What an account has used of a meter",
+            "By window and group, up to the last commit: whoever was told that an event is counted finds it here. \
+             Values are exact, or an error. Rows without usage are left out.",
+        )
+        .parameters(&PARAMETERS)
+        .answers::<UsageAnswer<'_>>(StatusCode::OK, "What was used.")
+        .refuses(StatusCode::BAD_REQUEST, &codes)
+        .refuses(StatusCode::NOT_FOUND, &["unknown_meter"])
+        .refuses(StatusCode::INTERNAL_SERVER_ERROR, &["failed"])
+}
+
 /// Answers what was used.
 pub(super) async fn get(State(service): State<Service>, query: QueryString) -> Result<Response, Problem> {
-    query.check_names(&NAMES)?;
+    query.check_names(&PARAMETERS.map(|parameter| parameter.name))?;
     // IMPORTANT: before the index is asked, which then has all of this epoch.
     let epoch = service.engine.progress().borrow().epoch;
     let index = service.engine.usage();

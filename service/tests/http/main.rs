@@ -12,6 +12,7 @@
 
 mod attacks;
 mod charges;
+mod document;
 mod ending;
 mod failing_disk;
 mod frames;
@@ -24,6 +25,7 @@ mod quarantine;
 mod quotas;
 mod readiness;
 mod request_ids;
+mod status;
 mod streams;
 mod support;
 mod tls;

@@ -136,5 +136,12 @@ fn queries_have_numbers_with_all_digits() {
         let (status, problem) = server.get(&format!("/api/v1/meters/{path}"));
         assert_eq!(status, 400, "{path}: {problem}");
     }
+    // What would be left out in silence.
+    for body in [json!({ "to": {} }), json!({ "to": [] }), json!({ "subject": { "a": "b" } })] {
+        let body = body.to_string();
+        let (status, _, problem) =
+            server.request("POST", "/api/v1/meters/tokens/query", &[], body.as_bytes());
+        assert!(status == 400 && problem.contains("not_a_query"), "{body}: {problem}");
+    }
     server.end();
 }

@@ -6,19 +6,52 @@ use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use schemas::timestamp::Timestamp;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::engine::{Bearer, Layout, Outcome, Submission, Verdict, Verdicts};
 use crate::http::Service;
+use crate::http::api::{Operation, Parameter};
 use crate::http::body::{Encoding, read_of};
 use crate::http::events::json;
 use crate::http::problem::Problem;
 use crate::http::query_string::QueryString;
+use crate::http::sent_event::SentEvent;
 use crate::usage::RecentEvent;
 
 /// Most events of an answer.
 const LIMIT_MAX: usize = 100;
+
+/// What [`list`] may be asked with.
+const PARAMETERS: [Parameter; 5] = [
+    Parameter::up_to(LIMIT_MAX, "limit", "Events of the answer; 100 where it is left out."),
+    Parameter::time("from", "First event time."),
+    Parameter::time("to", "Event time that is no longer asked for."),
+    Parameter::text("id", "Part of the ids that are asked for."),
+    Parameter::text("subject", "Part of the subjects that are asked for."),
+];
+
+/// What is said of [`post`].
+pub(in crate::http) fn about_post(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says(
+            "OpenMeter",
+            "Count usage events, all or none",
+            "Answers after the commit, also where they were counted before.",
+        )
+        .header("Content-Encoding", "`gzip` or `zstd`, where the body is compressed.")
+        .takes_as::<SentEvent>("application/cloudevents+json")
+        .takes_as::<Vec<SentEvent>>("application/cloudevents-batch+json")
+        .takes_as::<Vec<SentEvent>>("application/json")
+        .answers_nothing(StatusCode::NO_CONTENT, "They are counted.")
+        .refuses(
+            StatusCode::BAD_REQUEST,
+            &["invalid_content_type", "invalid_body", "no_events_found", "invalid_event"],
+        )
+        .reads_within_limits()
+}
 
 /// Takes events in: all of a request are valid, or none is counted.
 pub(in crate::http) async fn post(
@@ -68,6 +101,29 @@ fn invalid(verdicts: Verdicts) -> Problem {
     Problem::bad_request("invalid_event", detail).verdicts(&verdicts)
 }
 
+/// An event that was counted. Field names are wire names.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct IngestedEvent {
+    /// As it was sent, with the time it counts for.
+    event: Map<String, Value>,
+    ingested_at: Timestamp,
+    stored_at: Timestamp,
+}
+
+/// What is said of [`list`].
+pub(in crate::http) fn about_list(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says(
+            "OpenMeter",
+            "The last events, newest first",
+            "Of the last 1,000 that were counted since the start.",
+        )
+        .parameters(&PARAMETERS)
+        .answers::<Vec<IngestedEvent>>(StatusCode::OK, "The events.")
+        .refuses(StatusCode::BAD_REQUEST, &["bad_limit", "bad_time"])
+}
+
 /// The last events, newest first.
 pub(in crate::http) async fn list(
     State(service): State<Service>,
@@ -92,7 +148,8 @@ pub(in crate::http) async fn list(
             && is_part(id, &found, "id")
             && is_part(subject, &found, "subject")
         {
-            events.push(ingested(event, found));
+            let stored_at = event.stored_at;
+            events.push(IngestedEvent { event: found, ingested_at: stored_at, stored_at });
         }
         events.len() < limit
     });
@@ -111,14 +168,4 @@ fn document(event: &RecentEvent) -> Option<Map<String, Value>> {
 fn is_part(part: Option<&str>, document: &Map<String, Value>, name: &str) -> bool {
     let text = document.get(name).and_then(Value::as_str).unwrap_or_default();
     part.is_none_or(|part| text.contains(part))
-}
-
-fn ingested(event: &RecentEvent, document: Map<String, Value>) -> Value {
-    let time = |time: Timestamp| Value::from(time.to_string());
-    let document = Value::Object(document);
-    serde_json::json!({
-        "event": document,
-        "ingestedAt": time(event.stored_at),
-        "storedAt": time(event.stored_at),
-    })
 }

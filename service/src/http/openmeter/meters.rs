@@ -3,24 +3,28 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use schemas::meter::{Aggregation, Meter};
 use serde::Serialize;
 
 use super::registry::MeterDraft;
 use super::{SINCE, ulid_of};
 use crate::http::Service;
+use crate::http::api::Operation;
 use crate::http::body::{Encoding, read};
 use crate::http::events::json;
 use crate::http::problem::Problem;
+use crate::http::segments::Segments;
 use crate::http::usage::unknown_meter;
 use crate::usage::UsageIndex;
 
 /// A meter. Field names are wire names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "OpenMeterMeter")]
 struct MeterDocument<'a> {
     id: String,
     slug: &'a str,
@@ -75,6 +79,13 @@ pub(super) fn find<'a>(index: &'a UsageIndex, id_or_slug: &str) -> Result<(u16, 
     index.meter(id_or_slug).or_else(by_id).ok_or_else(|| unknown_meter(id_or_slug))
 }
 
+/// What is said of [`list`].
+pub(in crate::http) fn about_list(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says("OpenMeter", "Meters of the catalog", "The slug is the id that the catalog has.")
+        .answers::<Vec<MeterDocument<'_>>>(StatusCode::OK, "The meters.")
+}
+
 /// All meters.
 pub(in crate::http) async fn list(State(service): State<Service>) -> Response {
     let index = service.engine.usage();
@@ -82,14 +93,49 @@ pub(in crate::http) async fn list(State(service): State<Service>) -> Response {
     json(StatusCode::OK, &meters)
 }
 
+/// What is said of [`show`].
+pub(in crate::http) fn about_show(operation: Operation<'_>) -> Operation<'_> {
+    named(operation.says("OpenMeter", "A meter", "By its id or its slug."))
+        .answers::<MeterDocument<'_>>(StatusCode::OK, "The meter.")
+}
+
+/// It is of one meter.
+pub(super) fn named(operation: Operation<'_>) -> Operation<'_> {
+    operation.path("meter", "Id or slug of a meter.").refuses(StatusCode::NOT_FOUND, &["unknown_meter"])
+}
+
 /// One meter.
 pub(in crate::http) async fn show(
     State(service): State<Service>,
-    Path(id_or_slug): Path<String>,
+    Segments(id_or_slug): Segments<String>,
 ) -> Result<Response, Problem> {
     let index = service.engine.usage();
     let (_, meter) = find(&index, &id_or_slug)?;
     Ok(json(StatusCode::OK, &MeterDocument::new(meter)))
+}
+
+/// What is said of [`create`].
+pub(in crate::http) fn about_create(operation: Operation<'_>) -> Operation<'_> {
+    changes(operation.says("OpenMeter", "Add a meter", "It counts events that arrive from then on."))
+        .takes::<MeterDraft>()
+        .reads_within_limits()
+        .answers::<MeterDocument<'_>>(StatusCode::CREATED, "The meter.")
+        .refuses(StatusCode::BAD_REQUEST, &["not_a_meter"])
+}
+
+/// It changes the catalog.
+fn changes(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .refuses(StatusCode::BAD_REQUEST, &["refused_meter"])
+        .refuses(StatusCode::NOT_FOUND, &["unknown_meter"])
+        .refuses(
+            StatusCode::CONFLICT,
+            &["catalog_conflict", "catalog_damaged", "meter_exists", "meter_of_the_catalog"],
+        )
+        .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["invalid_catalog"])
+        .refuses(StatusCode::INTERNAL_SERVER_ERROR, &["catalog_storage", "failed", "unreadable"])
+        .refuses(StatusCode::NOT_IMPLEMENTED, &["catalog_is_fixed"])
+        .waits()
 }
 
 /// Adds a meter.
@@ -115,10 +161,19 @@ pub(in crate::http) async fn create(
     Ok(json(StatusCode::CREATED, &document(&service, &slug)?))
 }
 
+/// What is said of [`update`].
+pub(in crate::http) fn about_update(operation: Operation<'_>) -> Operation<'_> {
+    changes(named(operation.says("OpenMeter", "Change a meter", "Its description and dimensions.")))
+        .takes::<MeterDraft>()
+        .reads_within_limits()
+        .answers::<MeterDocument<'_>>(StatusCode::OK, "The meter.")
+        .refuses(StatusCode::BAD_REQUEST, &["not_a_meter"])
+}
+
 /// Changes a meter.
 pub(in crate::http) async fn update(
     State(service): State<Service>,
-    Path(id_or_slug): Path<String>,
+    Segments(id_or_slug): Segments<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -137,10 +192,16 @@ pub(in crate::http) async fn update(
     Ok(json(StatusCode::OK, &document(&service, &slug)?))
 }
 
+/// What is said of [`delete`].
+pub(in crate::http) fn about_delete(operation: Operation<'_>) -> Operation<'_> {
+    changes(named(operation.says("OpenMeter", "Remove a meter", "What it has counted stays.")))
+        .answers_nothing(StatusCode::NO_CONTENT, "It is removed.")
+}
+
 /// Removes a meter.
 pub(in crate::http) async fn delete(
     State(service): State<Service>,
-    Path(id_or_slug): Path<String>,
+    Segments(id_or_slug): Segments<String>,
 ) -> Result<Response, Problem> {
     let slug = slug_of(&service, &id_or_slug)?;
     service.change_meters(move |meters| meters.remove(&slug)).await?;

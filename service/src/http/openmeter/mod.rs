@@ -9,6 +9,28 @@ pub(super) mod query;
 mod registry;
 pub(super) mod subjects;
 
+use super::api::Api;
+use crate::config::Scope::{Admin, Ingest, Read};
+
+/// Adds the routes of the contract.
+pub(super) fn routes(api: Api) -> Api {
+    api.post("/api/v1/events", Ingest, events::post, events::about_post)
+        .get("/api/v1/events", Read, events::list, events::about_list)
+        .get("/api/v1/meters", Read, meters::list, meters::about_list)
+        .post("/api/v1/meters", Admin, meters::create, meters::about_create)
+        .get("/api/v1/meters/{meter}", Read, meters::show, meters::about_show)
+        .put("/api/v1/meters/{meter}", Admin, meters::update, meters::about_update)
+        .delete("/api/v1/meters/{meter}", Admin, meters::delete, meters::about_delete)
+        .get("/api/v1/meters/{meter}/query", Read, query::get, query::about_get)
+        .post("/api/v1/meters/{meter}/query", Read, query::post, query::about_post)
+        .get("/api/v1/meters/{meter}/subjects", Read, query::subjects, query::about_subjects)
+        .get("/api/v1/meters/{meter}/group-by/{key}/values", Read, query::values, query::about_values)
+        .get("/api/v1/subjects", Read, subjects::list, subjects::about_list)
+        .post("/api/v1/subjects", Admin, subjects::upsert, subjects::about_upsert)
+        .get("/api/v1/subjects/{subject}", Read, subjects::show, subjects::about_show)
+        .delete("/api/v1/subjects/{subject}", Admin, subjects::delete, subjects::about_delete)
+}
+
 /// A stable id with the shape of a ULID for what has a name.
 fn ulid_of(name: &str) -> String {
     const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";

@@ -1,22 +1,26 @@
 //! `/api/v1/meters/{meter}/query`: what was used of a meter, by window, subject and group.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use schemas::timestamp::Timestamp;
 use serde_json::{Map, Value};
 
-use super::meters::find;
+use super::meters::{find, named};
 use crate::http::Service;
+use crate::http::api::{Operation, Parameter};
 use crate::http::body::{Encoding, read};
 use crate::http::events::json;
 use crate::http::problem::Problem;
 use crate::http::query_string::QueryString;
+use crate::http::segments::Segments;
 use crate::http::usage::{ROWS_MAX, ask, check_times, dimension_of, window_of, zone_of};
 use crate::usage::{Answer, AnswerRow, Filter, Question, Subjects, Test, UsageIndex};
 
@@ -33,10 +37,102 @@ struct Asked {
     window: Option<String>,
 }
 
+/// Times of a question.
+const TIMES: [Parameter; 2] = [
+    Parameter::time("from", "First event time."),
+    Parameter::time("to", "Event time that is no longer asked for."),
+];
+
+/// What a question has besides times.
+const PARAMETERS: [Parameter; 5] = [
+    Parameter::one_of(
+        &["MINUTE", "HOUR", "DAY", "MONTH"],
+        "windowSize",
+        "A value for each; one for all without.",
+    ),
+    Parameter::text("windowTimeZone", "IANA name: where windows begin. UTC where it is left out."),
+    Parameter::texts("subject", "Whose usage; that of all accounts together where it is left out."),
+    Parameter::texts("groupBy", "Dimensions of the meter, and `subject`: a value for each combination."),
+    Parameter::members("filterGroupBy[", "Only usage with these values of dimensions."),
+];
+
+/// What a question in a body is. It is read as a query string is.
+enum QueryBody {}
+
+impl JsonSchema for QueryBody {
+    fn schema_name() -> Cow<'static, str> {
+        "OpenMeterQuery".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let members = TIMES.iter().chain(&PARAMETERS).map(Parameter::member);
+        json_schema!({ "type": "object", "properties": members.collect::<Map<_, _>>() })
+    }
+}
+
+/// What [`Asked::json`] writes.
+enum QueryAnswer {}
+
+impl JsonSchema for QueryAnswer {
+    fn schema_name() -> Cow<'static, str> {
+        "OpenMeterQueryAnswer".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let time = generator.subschema_for::<Timestamp>();
+        json_schema!({
+            "type": "object",
+            "required": ["data"],
+            "properties": {
+                "from": time, "to": time, "windowSize": { "type": "string" },
+                "data": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["value", "windowStart", "windowEnd", "subject", "groupBy"],
+                    "properties": {
+                        "value": { "description": "With all its digits.", "type": "number" },
+                        "windowStart": time, "windowEnd": time,
+                        "subject": { "type": ["string", "null"] },
+                        "groupBy": { "type": "object", "additionalProperties": { "type": "string" } },
+                    },
+                } },
+            },
+        })
+    }
+}
+
+/// What is said of [`get`].
+pub(in crate::http) fn about_get(operation: Operation<'_>) -> Operation<'_> {
+    asks(operation).parameters(&TIMES).parameters(&PARAMETERS)
+}
+
+/// What is said of [`post`].
+pub(in crate::http) fn about_post(operation: Operation<'_>) -> Operation<'_> {
+    asks(operation)
+        .takes::<QueryBody>()
+        .reads_within_limits()
+        .refuses(StatusCode::BAD_REQUEST, &["not_a_query", "bad_query"])
+}
+
+fn asks(operation: Operation<'_>) -> Operation<'_> {
+    let codes = ["unsupported_parameter", "bad_window", "bad_time_zone", "bad_filter", "unknown_dimension"];
+    let summary = "What was used of a meter";
+    let description = "By window, subject and group. Values are numbers with all their digits. CSV where `Accept` asks for it.";
+    of_usage(named(operation.says("OpenMeter", summary, description)))
+        .answers::<QueryAnswer>(StatusCode::OK, "What was used.")
+        .answers_as::<String>(StatusCode::OK, "text/csv", "What was used.")
+        .refuses(StatusCode::BAD_REQUEST, &codes)
+}
+
+/// It asks the usage index.
+fn of_usage(operation: Operation<'_>) -> Operation<'_> {
+    let codes = ["bad_time", "usage_too_old", "usage_not_kept", "answer_too_large", "overflow"];
+    operation.refuses(StatusCode::BAD_REQUEST, &codes).refuses(StatusCode::INTERNAL_SERVER_ERROR, &["failed"])
+}
+
 /// Answers a question in the query string.
 pub(in crate::http) async fn get(
     State(service): State<Service>,
-    Path(id_or_slug): Path<String>,
+    Segments(id_or_slug): Segments<String>,
     headers: HeaderMap,
     query: QueryString,
 ) -> Result<Response, Problem> {
@@ -46,13 +142,20 @@ pub(in crate::http) async fn get(
 /// Answers a question in the body.
 pub(in crate::http) async fn post(
     State(service): State<Service>,
-    Path(id_or_slug): Path<String>,
+    Segments(id_or_slug): Segments<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (bytes, _room) = read(body, Encoding::of(&headers)?, &service.config.limits, &service.engine).await?;
     let document: Map<String, Value> = serde_json::from_slice(&bytes)
         .map_err(|error| Problem::bad_request("not_a_query", format!("the body is no query: {error}")))?;
+    let known = || TIMES.iter().chain(&PARAMETERS);
+    if let Some((name, _)) =
+        document.iter().find(|(name, value)| !known().all(|known| known.fits(name, value)))
+    {
+        let detail = format!("{name} is several values here: give one");
+        return Err(Problem::bad_request("not_a_query", detail));
+    }
     answer(&service, &id_or_slug, &headers, &QueryString::of(flattened(document))).await
 }
 
@@ -245,10 +348,17 @@ fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
+/// What is said of [`subjects`].
+pub(in crate::http) fn about_subjects(operation: Operation<'_>) -> Operation<'_> {
+    of_usage(named(operation.says("OpenMeter", "Accounts with usage of a meter", "Sorted.")))
+        .parameters(&TIMES)
+        .answers::<Vec<String>>(StatusCode::OK, "The accounts.")
+}
+
 /// The subjects with usage of a meter.
 pub(in crate::http) async fn subjects(
     State(service): State<Service>,
-    Path(id_or_slug): Path<String>,
+    Segments(id_or_slug): Segments<String>,
     query: QueryString,
 ) -> Result<Response, Problem> {
     let index = service.engine.usage();
@@ -260,10 +370,23 @@ pub(in crate::http) async fn subjects(
     Ok(json(StatusCode::OK, &subjects))
 }
 
+/// What is said of [`values`].
+pub(in crate::http) fn about_values(operation: Operation<'_>) -> Operation<'_> {
+    of_usage(named(operation.says(
+        "OpenMeter",
+        "Values of a dimension of a meter",
+        "Sorted; no value is an empty one.",
+    )))
+    .path("key", "Dimension of the meter.")
+    .parameters(&TIMES)
+    .answers::<Vec<String>>(StatusCode::OK, "The values.")
+    .refuses(StatusCode::BAD_REQUEST, &["unknown_dimension"])
+}
+
 /// The values of a dimension of a meter.
 pub(in crate::http) async fn values(
     State(service): State<Service>,
-    Path((id_or_slug, key)): Path<(String, String)>,
+    Segments((id_or_slug, key)): Segments<(String, String)>,
     query: QueryString,
 ) -> Result<Response, Problem> {
     let index: Arc<UsageIndex> = service.engine.usage();

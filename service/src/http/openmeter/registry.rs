@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
+use schemars::JsonSchema;
 use schemas::meter::Meter;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -17,7 +18,7 @@ use crate::http::problem::Problem;
 const FILE: &str = "openmeter-meters.ndjson";
 
 /// A meter as a client describes it. Field names are wire names.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct MeterDraft {
     /// Its id in the catalog.

@@ -2,20 +2,24 @@
 //! kept of them.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{SINCE, ulid_of};
 use crate::http::Service;
+use crate::http::api::Operation;
 use crate::http::body::{Encoding, read};
 use crate::http::events::json;
 use crate::http::problem::Problem;
+use crate::http::segments::Segments;
 
 /// A subject. Field names are wire names.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "OpenMeterSubject")]
 struct SubjectDocument {
     id: String,
     key: String,
@@ -30,9 +34,16 @@ impl SubjectDocument {
 }
 
 /// What a client says of a subject.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct SubjectDraft {
     key: String,
+}
+
+/// What is said of [`list`].
+pub(in crate::http) fn about_list(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says("OpenMeter", "Accounts with usage", "They are there from their first event on.")
+        .answers::<Vec<SubjectDocument>>(StatusCode::OK, "The accounts.")
 }
 
 /// All of them.
@@ -41,15 +52,34 @@ pub(in crate::http) async fn list(State(service): State<Service>) -> Response {
     json(StatusCode::OK, &accounts.into_iter().map(SubjectDocument::new).collect::<Vec<_>>())
 }
 
+/// What is said of [`show`].
+pub(in crate::http) fn about_show(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says("OpenMeter", "An account with usage", "By its id or its key.")
+        .path("subject", "Id or key of an account.")
+        .answers::<SubjectDocument>(StatusCode::OK, "The account.")
+        .refuses(StatusCode::NOT_FOUND, &["unknown_subject"])
+}
+
 /// One of them.
 pub(in crate::http) async fn show(
     State(service): State<Service>,
-    Path(id_or_key): Path<String>,
+    Segments(id_or_key): Segments<String>,
 ) -> Result<Response, Problem> {
     let accounts = service.engine.usage().accounts();
     let found = accounts.into_iter().find(|key| *key == id_or_key || ulid_of(key) == id_or_key);
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "unknown_subject", "no usage of it is known");
     Ok(json(StatusCode::OK, &SubjectDocument::new(found.ok_or_else(unknown)?)))
+}
+
+/// What is said of [`upsert`].
+pub(in crate::http) fn about_upsert(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says("OpenMeter", "Name accounts", "Nothing is kept of them but their usage.")
+        .takes::<Vec<SubjectDraft>>()
+        .reads_within_limits()
+        .answers::<Vec<SubjectDocument>>(StatusCode::OK, "The accounts.")
+        .refuses(StatusCode::BAD_REQUEST, &["not_subjects"])
 }
 
 /// Says what would be known of some: their keys.
@@ -64,6 +94,14 @@ pub(in crate::http) async fn upsert(
     })?;
     let subjects = drafts.into_iter().map(|draft| SubjectDocument::new(draft.key));
     Ok(json(StatusCode::OK, &subjects.collect::<Vec<_>>()))
+}
+
+/// What is said of [`delete`].
+pub(in crate::http) fn about_delete(operation: Operation<'_>) -> Operation<'_> {
+    operation
+        .says("OpenMeter", "Is refused: usage stays", "An account with usage is not removed.")
+        .path("subject", "Id or key of an account.")
+        .refuses(StatusCode::NOT_IMPLEMENTED, &["subjects_stay"])
 }
 
 /// Usage stays, and with it its account.

@@ -1,0 +1,101 @@
+//! Routes, each with what the document of the API says of it: there is none without the other.
+
+mod document;
+mod operation;
+mod parameter;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use bytes::Bytes;
+
+use super::Service;
+use super::auth::{Tokens, require};
+use crate::config::Scope;
+use document::Document;
+pub(super) use operation::Operation;
+pub(super) use parameter::Parameter;
+
+/// Says what an operation takes, and what it answers.
+pub(super) type Describe = for<'a> fn(Operation<'a>) -> Operation<'a>;
+
+/// Routes that are being put together.
+pub(super) struct Api {
+    tokens: Tokens,
+    router: Router<Service>,
+    document: Document,
+}
+
+impl Api {
+    /// No routes yet.
+    pub(super) fn new(tokens: Tokens) -> Self {
+        Self { tokens, router: Router::new(), document: Document::new() }
+    }
+
+    /// `GET`, for those who may do what a scope says; for everybody where there is none.
+    pub(super) fn get<H: Handler<T, Service>, T: 'static>(
+        self,
+        path: &'static str,
+        scope: impl Into<Option<Scope>>,
+        handler: H,
+        about: Describe,
+    ) -> Self {
+        self.on(&Method::GET, path, scope.into(), on(MethodFilter::GET, handler), about)
+    }
+
+    /// `POST`; see [`Self::get`].
+    pub(super) fn post<H: Handler<T, Service>, T: 'static>(
+        self,
+        path: &'static str,
+        scope: impl Into<Option<Scope>>,
+        handler: H,
+        about: Describe,
+    ) -> Self {
+        self.on(&Method::POST, path, scope.into(), on(MethodFilter::POST, handler), about)
+    }
+
+    /// `PUT`; see [`Self::get`].
+    pub(super) fn put<H: Handler<T, Service>, T: 'static>(
+        self,
+        path: &'static str,
+        scope: impl Into<Option<Scope>>,
+        handler: H,
+        about: Describe,
+    ) -> Self {
+        self.on(&Method::PUT, path, scope.into(), on(MethodFilter::PUT, handler), about)
+    }
+
+    /// `DELETE`; see [`Self::get`].
+    pub(super) fn delete<H: Handler<T, Service>, T: 'static>(
+        self,
+        path: &'static str,
+        scope: impl Into<Option<Scope>>,
+        handler: H,
+        about: Describe,
+    ) -> Self {
+        self.on(&Method::DELETE, path, scope.into(), on(MethodFilter::DELETE, handler), about)
+    }
+
+    fn on(
+        mut self,
+        method: &Method,
+        path: &'static str,
+        scope: Option<Scope>,
+        route: MethodRouter<Service>,
+        about: Describe,
+    ) -> Self {
+        let route = match scope {
+            Some(scope) => route.route_layer(from_fn_with_state((self.tokens.clone(), scope), require)),
+            None => route,
+        };
+        self.document.add(method, path, scope, about);
+        Self { router: self.router.route(path, route), ..self }
+    }
+
+    /// The routes, and their document in JSON.
+    pub(super) fn into_parts(self) -> (Router<Service>, Bytes) {
+        (self.router, self.document.into_json())
+    }
+}
