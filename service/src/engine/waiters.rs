@@ -59,9 +59,11 @@ mod tests {
     fn the_oldest_is_the_first_that_is_not_answered() {
         let waiters = Waiters::default();
         assert_eq!(waiters.look(), (0, None));
-        let (first, second) = (waiters.enter(), waiters.enter());
+        let first = waiters.enter();
+        std::thread::sleep(Duration::from_millis(50));
+        let second = waiters.enter();
         let (count, oldest) = waiters.look();
-        assert!(count == 2 && oldest >= Some(first.began.duration_since(first.began)));
+        assert!(count == 2 && oldest >= Some(second.began.duration_since(first.began)));
         drop(first);
         assert_eq!(waiters.lock().began.first_key_value().map(|(number, _)| *number), Some(second.number));
         drop(second);
