@@ -16,6 +16,9 @@ use crate::engine::{Bearer, Quota};
 /// Shortest secret that cannot be guessed.
 const SECRET_BYTES_MIN: usize = 16;
 
+/// Time after which files are read again while one of them has no secret: it may have been about to be written.
+const REVOKED_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The tokens of a configuration.
 #[derive(Debug)]
 pub(super) struct Tokens {
@@ -66,6 +69,10 @@ impl Token {
     /// Is this the hash of its secret?
     fn is_of(&self, hash: &blake3::Hash) -> bool {
         self.hash.read().unwrap_or_else(PoisonError::into_inner).is_some_and(|known| known == *hash)
+    }
+
+    fn is_revoked(&self) -> bool {
+        self.hash.read().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
     /// Reads its file again.
@@ -134,7 +141,12 @@ impl Tokens {
     /// Are there files that were not read for a while?
     fn is_due(&self) -> bool {
         let read_at = *self.read_at.read().unwrap_or_else(PoisonError::into_inner);
-        self.all.iter().any(|token| token.configured.token.is_none()) && read_at.elapsed() >= self.interval
+        let interval = if self.all.iter().any(Token::is_revoked) {
+            self.interval.min(REVOKED_INTERVAL)
+        } else {
+            self.interval
+        };
+        self.all.iter().any(|token| token.configured.token.is_none()) && read_at.elapsed() >= interval
     }
 }
 
