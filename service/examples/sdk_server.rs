@@ -87,8 +87,14 @@ fn catalog() -> Result<Arc<Catalog>, Box<dyn Error + Send + Sync>> {
 fn tokens() -> Vec<TokenConfig> {
     let scopes = vec![Scope::Ingest, Scope::Read, Scope::Admin];
     let secret = std::env::args().nth(1);
-    let token =
-        |secret| TokenConfig { name: "all".to_owned(), token: Some(secret), token_file: None, scopes };
+    let token = |secret| TokenConfig {
+        name: "all".to_owned(),
+        token: Some(secret),
+        token_file: None,
+        scopes,
+        events_per_second: None,
+        events_burst: None,
+    };
     secret.map(token).into_iter().collect()
 }
 

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aggregate::largest_charges::LargestCharges;
+use aggregate::account_charges::ChargeState;
+use aggregate::largest_charges::{LargestCharges, MeterTotal};
 use aggregate::partition::Partition;
 use schemars::JsonSchema;
 use schemas::epoch::{Epoch, EpochCause, EventCounts};
@@ -53,8 +54,10 @@ pub struct EpochNote {
 pub struct ChargesNote {
     /// Everything up to it is in the sums.
     pub epoch: u64,
-    /// The sums.
-    pub charges: LargestCharges,
+    /// All charges, by meter.
+    pub meters: Vec<MeterTotal>,
+    /// The largest of each currency, with their accounts.
+    pub charges: Vec<(String, ChargeState)>,
 }
 
 /// What happened lately.
@@ -183,6 +186,10 @@ impl Activity {
 }
 
 fn charges_of(partition: &Partition) -> ChargesNote {
-    let charges = LargestCharges::find(&partition.decider, CHARGES_MAX);
-    ChargesNote { epoch: partition.committer.standing().epoch, charges }
+    let LargestCharges { meters, charges } = LargestCharges::find(&partition.decider, CHARGES_MAX);
+    // Positions are those of this catalog, which may be another soon.
+    let account =
+        |position| partition.catalog().account(position).map_or_else(String::new, ToString::to_string);
+    let charges = charges.into_iter().map(|(position, charge)| (account(position), charge));
+    ChargesNote { epoch: partition.committer.standing().epoch, meters, charges: charges.collect() }
 }

@@ -244,12 +244,6 @@ impl Engine {
         &self.activity
     }
 
-    /// The account at a position of the catalog.
-    #[must_use]
-    pub fn account(&self, position: u32) -> Option<&str> {
-        self.accounts.text(position).and_then(|text| std::str::from_utf8(text).ok())
-    }
-
     /// The data directory, to read.
     #[must_use]
     pub const fn directory(&self) -> &Arc<DataDirectory> {

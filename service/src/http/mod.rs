@@ -37,6 +37,7 @@ use aggregate::clock::Clock;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use bytes::Bytes;
 use tokio::sync::watch;
 

@@ -106,13 +106,8 @@ impl Status {
     pub(super) fn of(service: &Service) -> Self {
         let progress = service.engine.progress().borrow().clone();
         let lately = service.engine.activity().look();
-        let account = |position| service.engine.account(position).unwrap_or_default().to_owned();
-        let charges = lately.charges.charges.charges.iter();
-        let charges = charges.map(|(position, charge)| AccountCharge {
-            account_id: account(*position),
-            charge: charge.clone(),
-        });
-        let waiting = service.config.limits.waiting_bytes_max.saturating_sub(service.engine.free_room());
+        let charges = lately.charges.charges.iter().cloned();
+        let charges = charges.map(|(account_id, charge)| AccountCharge { account_id, charge });
         Self {
             version: env!("CARGO_PKG_VERSION"),
             now: service.clock.now(),
@@ -122,13 +117,13 @@ impl Status {
             snapshot_epoch: progress.snapshot,
             last_commit_age_ms: u64::try_from(progress.committed_at.elapsed().as_millis())
                 .unwrap_or(u64::MAX),
-            waiting_bytes: waiting as u64,
+            waiting_bytes: service.engine.waiting_bytes() as u64,
             disk_free_bytes: lately.free_bytes,
             events_per_second: lately.per_second.last().copied().unwrap_or_default(),
             refused: refused(&lately, progress.counts),
             counts: progress.counts,
             charges_epoch: lately.charges.epoch,
-            meters: lately.charges.charges.meters.clone(),
+            meters: lately.charges.meters.clone(),
             charges: charges.collect(),
             events: last_events(service),
             epochs: lately.epochs.into(),

@@ -108,6 +108,8 @@ async fn the_log_of_a_request_says_who_asked_for_what_and_never_the_secret() {
         token: Some(secret.to_owned()),
         token_file: None,
         scopes: vec![Scope::Ingest],
+        events_per_second: None,
+        events_burst: None,
     };
     let config =
         ServiceConfig { listen: ([127, 0, 0, 1], 0).into(), tokens: vec![token], ..ServiceConfig::default() };

@@ -109,7 +109,7 @@ impl ServiceProcess {
             ..EngineOptions::default()
         };
         let (engine, running) = Engine::start(partition, &options).map_err(|error| error.to_string())?;
-        let service = Service::new(engine.clone(), ServiceConfig::default(), clock, None).unwrap();
+        let service = Service::new(engine.clone(), ServiceConfig::default(), clock).unwrap();
         let requests = Requests { router: service.router(), disk: disk.clone() };
         Ok(Self { requests, engine, running })
     }

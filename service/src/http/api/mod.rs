@@ -4,6 +4,8 @@ mod document;
 mod operation;
 mod parameter;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::handler::Handler;
 use axum::http::Method;
@@ -12,7 +14,8 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::Bytes;
 
 use super::Service;
-use super::auth::{Tokens, require};
+use super::auth::require;
+use super::tokens::Tokens;
 use crate::config::Scope;
 use document::Document;
 pub(super) use operation::Operation;
@@ -23,14 +26,14 @@ pub(super) type Describe = for<'a> fn(Operation<'a>) -> Operation<'a>;
 
 /// Routes that are being put together.
 pub(super) struct Api {
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     router: Router<Service>,
     document: Document,
 }
 
 impl Api {
     /// No routes yet.
-    pub(super) fn new(tokens: Tokens) -> Self {
+    pub(super) fn new(tokens: Arc<Tokens>) -> Self {
         Self { tokens, router: Router::new(), document: Document::new() }
     }
 
@@ -87,7 +90,7 @@ impl Api {
         about: Describe,
     ) -> Self {
         let route = match scope {
-            Some(scope) => route.route_layer(from_fn_with_state((self.tokens.clone(), scope), require)),
+            Some(scope) => route.route_layer(from_fn_with_state((Arc::clone(&self.tokens), scope), require)),
             None => route,
         };
         self.document.add(method, path, scope, about);
