@@ -132,7 +132,7 @@ fn cons_1_dedup_1_a_replay_comes_to_what_a_run_with_the_mended_catalog_comes_to(
     run(&place, "mended", "at-once");
     assert_ne!(results(&place, "late"), results(&place, "at-once"));
     let report = replay(&place, "late", &[]);
-    assert_eq!(report["epochs"], serde_json::json!([2, 2]), "{report}");
+    assert_eq!(report["epochs"], serde_json::json!([3, 3]), "{report}");
     assert_eq!(
         [&report["duplicate"], &report["quarantined"], &report["open"]],
         [&Value::from(2), &Value::from(3), &Value::from(5)],
@@ -241,11 +241,11 @@ fn records_are_listed_shown_and_exported_without_what_they_would_do_to_a_termina
     replay(&place, "data", &[]);
     let settled = printed(&place, &["quarantine", "list", "-d", "data", "--settled", "-f", "ndjson"]);
     let outcomes: Vec<Value> = settled.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(outcomes.iter().all(|record| record["settled_by_epoch"] == 2));
+    assert!(outcomes.iter().all(|record| record["settled_by_epoch"] == 3));
     let quarantined = outcomes.iter().find(|record| record["outcome"] == "quarantined").unwrap();
     let id = quarantined["quarantine_id"].as_str().unwrap();
     let was = printed(&place, &["quarantine", "show", "-d", "data", id]);
-    assert!(was.contains("settled      quarantined, epoch 2") && was.contains("is now       2-"), "{was}");
+    assert!(was.contains("settled      quarantined, epoch 3") && was.contains("is now       3-"), "{was}");
     let now = was.lines().find_map(|line| line.strip_prefix("is now       ")).unwrap();
     let now = printed(&place, &["quarantine", "show", "-d", "data", now.split(',').next().unwrap()]);
     assert!(now.contains(&format!("was          {id}, rejected")), "{now}");

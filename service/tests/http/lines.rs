@@ -11,7 +11,7 @@ use aggregate::data_directory::directory_disk;
 
 use crate::support::{Server, call, catalog};
 
-const ROOM: usize = 4_000;
+const ROOM: usize = 6_000;
 
 async fn begin(server: &Server, bytes: usize, first: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).await.unwrap();

@@ -52,7 +52,7 @@ async fn readyz_tells_how_long_the_oldest_waits_and_where_accruals_and_tables_ar
 async fn readyz_says_so_where_there_is_no_room() {
     let place = tempfile::tempdir().unwrap();
     let disk = directory_disk(place.path());
-    let options = EngineOptions { waiting_bytes_max: 1_600, ..EngineOptions::default() };
+    let options = EngineOptions { waiting_bytes_max: 2_624, ..EngineOptions::default() };
     let server = Server::start_on(&disk, &catalog(true), 1, options).await;
     let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ncontent-length: 9999\r\n\r\n";
     let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();

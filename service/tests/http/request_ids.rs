@@ -1,7 +1,7 @@
 //! Ids of requests: on every answer, in every problem, and in the log.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
@@ -37,6 +37,12 @@ impl<'a> MakeWriter<'a> for KeptLog {
 impl KeptLog {
     /// Keeps what this thread logs, as long as what comes back is kept.
     pub(crate) fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        // What other threads, that nobody listens to, find switched off would be switched off here as well.
+        static EVERYBODY: Once = Once::new();
+        EVERYBODY.call_once(|| {
+            let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG);
+            let _ = tracing::subscriber::set_global_default(subscriber.with_writer(std::io::sink).finish());
+        });
         let subscriber = tracing_subscriber::fmt()
             .json()
             .with_current_span(true)
