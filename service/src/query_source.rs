@@ -27,6 +27,9 @@ pub struct Rows {
     pub bytes: Vec<u8>,
 }
 
+/// Rows, and the epoch they are of.
+pub type RowsSeen = (u64, Vec<Map<String, Value>>);
+
 /// Why a query has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
@@ -50,5 +53,5 @@ pub trait QuerySource: Debug + Send + Sync {
     fn query(&self, sql: String, format: RowsFormat) -> BoxFuture<'static, Result<Rows, QueryError>>;
 
     /// The rows of a query of our own, and the epoch it sees.
-    fn rows(&self, sql: String) -> BoxFuture<'static, Result<(u64, Vec<Map<String, Value>>), QueryError>>;
+    fn rows(&self, sql: String) -> BoxFuture<'static, Result<RowsSeen, QueryError>>;
 }

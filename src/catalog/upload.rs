@@ -103,3 +103,56 @@ pub(super) fn relative(path: &Path) -> Result<Option<String>, String> {
     let name = parts.join("/");
     Ok((!is_hidden && is_catalog_file(&ending(path))).then_some(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(texts: &[(&str, &str)]) -> BTreeMap<String, Bytes> {
+        texts.iter().map(|(name, text)| ((*name).to_owned(), Bytes::from((*text).to_owned()))).collect()
+    }
+
+    #[test]
+    fn an_upload_that_was_interrupted_anywhere_is_read_whole() {
+        let (old, new) = (
+            files(&[("a.yaml", "old"), ("b.yaml", "old"), ("sub/c.csv", "old")]),
+            files(&[("a.yaml", "new"), ("d/e.json", "new")]),
+        );
+        // How many of the new files were written, and was the first old one removed?
+        for (written, is_removed) in [(0, false), (1, false), (2, false), (2, true)] {
+            let place = tempfile::tempdir().unwrap();
+            let directory = place.path();
+            install(directory, &old).unwrap();
+            fs::write(directory.join("README"), "kept").unwrap();
+            let archive = CatalogFiles::of_files(directory, new.clone()).archive().unwrap();
+            write_whole(&directory.join(ARCHIVE), &archive.bytes).unwrap();
+            for (name, content) in new.iter().take(written) {
+                fs::create_dir_all(directory.join(name).parent().unwrap()).unwrap();
+                write_whole(&directory.join(name), content).unwrap();
+            }
+            if is_removed {
+                fs::remove_file(directory.join("b.yaml")).unwrap();
+            }
+            let read = CatalogFiles::read(directory).unwrap();
+            assert_eq!(read.contents(), new);
+            assert_eq!(read.archive().unwrap().hash, archive.hash);
+            assert!(!directory.join(ARCHIVE).exists() && directory.join("README").exists());
+        }
+    }
+
+    #[test]
+    fn names_lead_to_files_below_the_directory() {
+        for (name, known) in [
+            ("./a.yaml", Some("a.yaml")),
+            ("sub/./b.csv", Some("sub/b.csv")),
+            ("README.md", None),
+            (".git/config.yaml", None),
+            ("", None),
+        ] {
+            assert_eq!(relative(name.as_ref()), Ok(known.map(ToOwned::to_owned)), "{name}");
+        }
+        for name in ["../a.yaml", "/etc/a.yaml", "sub/../../a.yaml"] {
+            assert!(relative(name.as_ref()).is_err(), "{name}");
+        }
+    }
+}

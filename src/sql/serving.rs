@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value};
 use service::config::QueryConfig;
-use service::query_source::{QueryError, QuerySource, Rows, RowsFormat};
+use service::query_source::{QueryError, QuerySource, Rows, RowsFormat, RowsSeen};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
@@ -120,7 +120,7 @@ impl QuerySource for Queries {
         Box::pin(self.clone().answer(sql, format))
     }
 
-    fn rows(&self, sql: String) -> BoxFuture<'static, Result<(u64, Vec<Map<String, Value>>), QueryError>> {
+    fn rows(&self, sql: String) -> BoxFuture<'static, Result<RowsSeen, QueryError>> {
         #[derive(serde::Deserialize)]
         struct Document {
             epoch: u64,

@@ -21,6 +21,9 @@ use super::decoding::{Decoded, Pause};
 use super::in_force::InForce;
 use super::writing::Writing;
 
+/// Lets a decoder go on, under another catalog if there is one.
+type Go = Sender<Option<Arc<InForce>>>;
+
 /// A catalog to take into force; it is kept where epochs that name it find it.
 #[derive(Debug)]
 pub(super) struct CatalogCommand {
@@ -79,10 +82,7 @@ impl Writing {
 
     /// Stops all decoders between two submissions, and decides what they decoded; what lets each go on, or nothing where
     /// they have ended.
-    fn stop_decoders(
-        &mut self,
-        decoded: &Receiver<Decoded>,
-    ) -> Result<Option<Vec<Sender<Option<Arc<InForce>>>>>, AggregateError> {
+    fn stop_decoders(&mut self, decoded: &Receiver<Decoded>) -> Result<Option<Vec<Go>>, AggregateError> {
         let (stopped, stops) = bounded(self.pauses.len());
         let mut waiting = Vec::new();
         for pause in &self.pauses {
@@ -113,7 +113,7 @@ impl Writing {
 }
 
 /// Lets decoders go on, under another catalog if there is one.
-fn go_on(stopped: &[Sender<Option<Arc<InForce>>>], in_force: Option<&Arc<InForce>>) {
+fn go_on(stopped: &[Go], in_force: Option<&Arc<InForce>>) {
     for go in stopped {
         // A decoder that is gone decodes nothing.
         let _ = go.send(in_force.cloned());

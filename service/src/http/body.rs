@@ -11,6 +11,7 @@ use flate2::write::MultiGzDecoder;
 use http_body::Body as _;
 use tokio::time::{Instant, timeout};
 
+use super::Service;
 use super::observed::note_bytes;
 use super::problem::Problem;
 use crate::config::Limits;
@@ -202,11 +203,11 @@ fn damaged(error: &io::Error) -> Problem {
 }
 
 fn too_large(bytes_max: usize) -> Problem {
-    let detail = format!("the body has more than {bytes_max} bytes: send fewer events at once");
+    let detail = format!("the body has more than {bytes_max} bytes: send less at once");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
-/// Reads a whole body that has no events, and takes room for it as it arrives.
+/// Reads a whole body that has no events and may be large, and takes room for it as it arrives.
 pub(super) async fn read(
     body: Body,
     encoding: Encoding,
@@ -229,20 +230,47 @@ pub(super) async fn read_of(
         return Err(too_large(bytes_max));
     }
     let mut room = engine.room(bearer)?;
+    let bytes = gather(body, encoding, bytes_max, limits, engine, |more| Ok(room.grow(more)?)).await?;
+    Ok((bytes, room))
+}
+
+/// Reads a whole body that is small, and has no events: it is read also where no events are taken.
+pub(super) async fn read_small(
+    service: &Service,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Vec<u8>, Problem> {
+    let limits = &service.config.limits;
+    let bytes_max = SMALL_BYTES.min(limits.body_bytes_max);
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(too_large(bytes_max));
+    }
+    gather(body, Encoding::of(headers)?, bytes_max, limits, &service.engine, |_| Ok(())).await
+}
+
+/// Reads a body to its end, and tells `grow` of the bytes that come out of it.
+async fn gather(
+    body: Body,
+    encoding: Encoding,
+    bytes_max: usize,
+    limits: &Limits,
+    engine: &Engine,
+    mut grow: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Vec<u8>, Problem> {
     let mut intake = Intake::new(body, limits, engine.metrics());
     let mut inflate = Inflate::new(encoding, bytes_max)?;
     let mut known = 0;
     while let Some(bytes) = intake.next().await? {
         inflate.push(&bytes)?;
         check_ratio(intake.arrived, inflate.len(), limits)?;
-        room.grow(inflate.len() - known)?;
+        grow(inflate.len() - known)?;
         known = inflate.len();
     }
     note_bytes(intake.arrived);
     inflate.end()?;
     check_ratio(intake.arrived, inflate.len(), limits)?;
-    room.grow(inflate.len() - known)?;
-    Ok((inflate.take(), room))
+    grow(inflate.len() - known)?;
+    Ok(inflate.take())
 }
 
 /// What becomes much larger than it arrived is not meant well.

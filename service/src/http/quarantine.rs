@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use aggregate::export::{ExportedRow, FeedChunk, Position, Record};
 use aggregate::replay::{Fate, OpenRecord, Replayed, StillOpen};
-use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use schemars::JsonSchema;
 use schemas::epoch::SettledOutcome;
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Service;
 use super::api::Operation;
+use super::body::read_small;
 use super::events::json;
 use super::off_loop::{read_off_the_loop, unreadable};
 use super::problem::Problem;
@@ -286,6 +287,7 @@ pub(super) fn about_replay(operation: Operation<'_>) -> Operation<'_> {
              a replay that was begun is ended also where the client goes away.",
         )
         .takes::<RecordFilter>()
+        .reads_small()
         .answers::<ReplayReport>(StatusCode::OK, "What became of the records.")
         .refuses(StatusCode::BAD_REQUEST, &["bad_filter"])
         .refuses(StatusCode::INTERNAL_SERVER_ERROR, &["unreadable"])
@@ -295,9 +297,13 @@ pub(super) fn about_replay(operation: Operation<'_>) -> Operation<'_> {
 /// `POST /v1/quarantine/replay`.
 pub(super) async fn replay(
     State(service): State<Service>,
-    body: Result<Json<RecordFilter>, JsonRejection>,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let Json(filter) = body.map_err(|error| Problem::bad_request("bad_filter", error.body_text()))?;
+    let bytes = read_small(&service, &headers, body).await?;
+    let filter: RecordFilter = serde_json::from_slice(&bytes).map_err(|error| {
+        Problem::bad_request("bad_filter", format!("send {{}}, or what to choose by: {error}"))
+    })?;
     // It goes on where the client goes away: what is begun is ended.
     let replayed = tokio::spawn(async move { decide_again(&service, &filter).await });
     match replayed.await {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::Service;
 use super::api::Operation;
-use super::body::{Encoding, read};
+use super::body::read_small;
 use super::problem::Problem;
 use crate::query_source::{QueryError, QuerySource, RowsFormat};
 
@@ -49,7 +49,7 @@ pub(super) fn about(operation: Operation<'_>) -> Operation<'_> {
         .says("Usage", "Ask in SQL", description)
         .takes::<Question>()
         .takes_as::<String>("application/sql")
-        .reads_within_limits()
+        .reads_small()
         .answers::<RowsDocument>(StatusCode::OK, "The rows.")
         .answers_as::<String>(StatusCode::OK, "text/csv; charset=utf-8", "The rows.")
         .answers_as::<String>(StatusCode::OK, ARROW, "The rows.")
@@ -67,7 +67,7 @@ pub(super) async fn post(
     body: Body,
 ) -> Result<Response, Problem> {
     let source = service.queries()?;
-    let (bytes, _room) = read(body, Encoding::of(&headers)?, &service.config.limits, &service.engine).await?;
+    let bytes = read_small(&service, &headers, body).await?;
     let sql = sql_of(&headers, bytes)?;
     let format = format_of(&headers)?;
     let rows = source.query(sql, format).await?;

@@ -5,16 +5,16 @@
 
 use aggregate::export::Position;
 use aggregate::readers::{self as kept, ReadRows, Reader};
-use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Service;
 use super::api::Operation;
+use super::body::read_small;
 use super::events::json;
 use super::off_loop::read_off_the_loop;
 use super::problem::Problem;
@@ -130,6 +130,7 @@ pub(super) fn about_acknowledge(operation: Operation<'_>) -> Operation<'_> {
         )
         .path("name", "Name of the reader: 1 to 64 letters, digits, `-` and `_`.")
         .takes::<Acknowledged>()
+        .reads_small()
         .answers::<ReaderState>(StatusCode::OK, "How far it is now.")
         .refuses(StatusCode::BAD_REQUEST, &["bad_reader", "bad_acknowledgement", "bad_cursor"])
         .refuses(StatusCode::CONFLICT, &["cursor_ahead", "reader_ahead", "other_stream"])
@@ -140,11 +141,14 @@ pub(super) fn about_acknowledge(operation: Operation<'_>) -> Operation<'_> {
 pub(super) async fn acknowledge(
     State(service): State<Service>,
     Segments(name): Segments<String>,
-    body: Result<Json<Acknowledged>, JsonRejection>,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<Response, Problem> {
     let name = named(&name)?;
-    let Json(Acknowledged { cursor }) =
-        body.map_err(|error| Problem::bad_request("bad_acknowledgement", error.body_text()))?;
+    let bytes = read_small(&service, &headers, body).await?;
+    let Acknowledged { cursor } = serde_json::from_slice(&bytes).map_err(|error| {
+        Problem::bad_request("bad_acknowledgement", format!("send {{\"cursor\": ...}}: {error}"))
+    })?;
     let stream = service.streams.of_cursor(&cursor).clone();
     let position = stream.space.read(&cursor)?;
     let committed = service.engine.progress().borrow().epoch;

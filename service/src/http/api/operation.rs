@@ -142,11 +142,15 @@ impl<'a> Operation<'a> {
 
     /// It reads its body within limits of size, time and room.
     pub(in crate::http) fn reads_within_limits(self) -> Self {
+        self.reads_small().waits()
+    }
+
+    /// It reads its body within limits of size and time.
+    pub(in crate::http) fn reads_small(self) -> Self {
         self.refuses(StatusCode::BAD_REQUEST, &["broken_body", "broken_compression"])
             .refuses(StatusCode::REQUEST_TIMEOUT, &["too_slow"])
             .refuses(StatusCode::PAYLOAD_TOO_LARGE, &["body_too_large", "compressed_too_much"])
             .refuses(StatusCode::UNSUPPORTED_MEDIA_TYPE, &["unsupported_encoding"])
-            .waits()
     }
 
     /// It is answered by SQL.

@@ -83,22 +83,22 @@ pub(in crate::http) async fn post(
     let submission = Submission { body: bytes, layout: Layout::Values, is_atomic: true, received };
     match service.engine.submit(submission, room).await? {
         Outcome::Malformed(what) => Err(Problem::bad_request("no_events_found", what)),
-        Outcome::Refused(verdicts) => Err(invalid(verdicts)),
+        Outcome::Refused(verdicts) => Err(invalid(&verdicts)),
         // What is too old is known when it is decided.
         Outcome::Committed { verdicts, .. } if verdicts.count(Verdict::Rejected) > 0 => {
-            Err(invalid(verdicts))
+            Err(invalid(&verdicts))
         }
         Outcome::Committed { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
 
-fn invalid(verdicts: Verdicts) -> Problem {
+fn invalid(verdicts: &Verdicts) -> Problem {
     let first = verdicts.remarks.iter().find(|remark| remark.verdict == Verdict::Rejected);
     let detail = first.map_or_else(
         || "invalid event".to_owned(),
         |remark| format!("invalid event: at position {}: {}", remark.index, remark.message),
     );
-    Problem::bad_request("invalid_event", detail).verdicts(&verdicts)
+    Problem::bad_request("invalid_event", detail).verdicts(verdicts)
 }
 
 /// An event that was counted. Field names are wire names.

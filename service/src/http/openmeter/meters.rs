@@ -14,7 +14,7 @@ use super::registry::MeterDraft;
 use super::{SINCE, ulid_of};
 use crate::http::Service;
 use crate::http::api::Operation;
-use crate::http::body::{Encoding, read};
+use crate::http::body::read_small;
 use crate::http::events::json;
 use crate::http::problem::Problem;
 use crate::http::segments::Segments;
@@ -220,7 +220,7 @@ fn slug_of(service: &Service, id_or_slug: &str) -> Result<String, Problem> {
 }
 
 async fn draft(service: &Service, headers: &HeaderMap, body: Body) -> Result<MeterDraft, Problem> {
-    let (bytes, _room) = read(body, Encoding::of(headers)?, &service.config.limits, &service.engine).await?;
+    let bytes = read_small(service, headers, body).await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Problem::bad_request("not_a_meter", format!("the body is no meter: {error}")))
 }

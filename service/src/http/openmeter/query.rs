@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use super::meters::{find, named};
 use crate::http::Service;
 use crate::http::api::{Operation, Parameter};
-use crate::http::body::{Encoding, read};
+use crate::http::body::read_small;
 use crate::http::events::json;
 use crate::http::problem::Problem;
 use crate::http::query_string::QueryString;
@@ -109,7 +109,7 @@ pub(in crate::http) fn about_get(operation: Operation<'_>) -> Operation<'_> {
 pub(in crate::http) fn about_post(operation: Operation<'_>) -> Operation<'_> {
     asks(operation)
         .takes::<QueryBody>()
-        .reads_within_limits()
+        .reads_small()
         .refuses(StatusCode::BAD_REQUEST, &["not_a_query", "bad_query"])
 }
 
@@ -146,7 +146,7 @@ pub(in crate::http) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (bytes, _room) = read(body, Encoding::of(&headers)?, &service.config.limits, &service.engine).await?;
+    let bytes = read_small(&service, &headers, body).await?;
     let document: Map<String, Value> = serde_json::from_slice(&bytes)
         .map_err(|error| Problem::bad_request("not_a_query", format!("the body is no query: {error}")))?;
     let known = || TIMES.iter().chain(&PARAMETERS);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{SINCE, ulid_of};
 use crate::http::Service;
 use crate::http::api::Operation;
-use crate::http::body::{Encoding, read};
+use crate::http::body::read_small;
 use crate::http::events::json;
 use crate::http::problem::Problem;
 use crate::http::segments::Segments;
@@ -77,7 +77,7 @@ pub(in crate::http) fn about_upsert(operation: Operation<'_>) -> Operation<'_> {
     operation
         .says("OpenMeter", "Name accounts", "Nothing is kept of them but their usage.")
         .takes::<Vec<SubjectDraft>>()
-        .reads_within_limits()
+        .reads_small()
         .answers::<Vec<SubjectDocument>>(StatusCode::OK, "The accounts.")
         .refuses(StatusCode::BAD_REQUEST, &["not_subjects"])
 }
@@ -88,7 +88,7 @@ pub(in crate::http) async fn upsert(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (bytes, _room) = read(body, Encoding::of(&headers)?, &service.config.limits, &service.engine).await?;
+    let bytes = read_small(&service, &headers, body).await?;
     let drafts: Vec<SubjectDraft> = serde_json::from_slice(&bytes).map_err(|error| {
         Problem::bad_request("not_subjects", format!("the body is no list of subjects: {error}"))
     })?;
