@@ -211,7 +211,9 @@ fn check_single(verdicts: &Verdicts) -> Result<(), Problem> {
 
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     // What is answered has only texts as keys, so writing it cannot fail.
-    let body = serde_json::to_vec(value).unwrap_or_default();
+    let mut body = serde_json::to_vec(value).unwrap_or_default();
+    // For terminals.
+    body.push(b'\n');
     let mut response = (status, body).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -129,7 +129,9 @@ impl IntoResponse for Problem {
             members: &self.members,
         };
         // A problem has only texts as keys, so writing it cannot fail.
-        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut body = serde_json::to_vec(&body).unwrap_or_default();
+        // For terminals.
+        body.push(b'\n');
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

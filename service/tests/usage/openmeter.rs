@@ -119,8 +119,8 @@ fn queries_have_numbers_with_all_digits() {
             "2026-11-20T10:00:00Z,2026-11-20T11:01:00Z,\"globex, inc\",'=b,1\n",
         )
     );
-    assert_eq!(text("tokens/subjects"), r#"["acme","globex, inc"]"#);
-    assert_eq!(text("tokens/group-by/model/values"), r#"["","=b","a"]"#);
+    assert_eq!(text("tokens/subjects").trim_end(), r#"["acme","globex, inc"]"#);
+    assert_eq!(text("tokens/group-by/model/values").trim_end(), r#"["","=b","a"]"#);
     let (_, subjects) = server.get("/api/v1/subjects");
     assert_eq!(subjects[1]["key"], "globex, inc");
     assert_eq!(server.get("/api/v1/subjects/acme").0, 200);
