@@ -3,7 +3,10 @@
 //! A catalog is the files of a directory. An upload replaces that directory, so that the next start reads what is in force
 //! now; a reload reads it again. Either is refused as a whole if the catalog is not sound or would change what is rated already.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod changing;
+mod comparison;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,7 +14,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use rating::catalog::Catalog;
 use schemars::JsonSchema;
 use schemas::epoch::ContentHash;
 use serde::{Deserialize, Serialize};
@@ -20,97 +22,14 @@ use super::Service;
 use super::api::Operation;
 use super::body::{Encoding, read};
 use super::events::json;
-use super::off_loop::off_the_loop;
 use super::problem::Problem;
 use super::segments::Segments;
-use crate::catalog_source::{Candidate, CatalogFiles, CatalogRefusal, CatalogSource};
-use crate::engine::{CatalogChange, InForce};
-
-/// Names of what changes that are listed; all are counted.
-const NAMES_MAX: usize = 100;
-
-/// What a catalog holds.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Contents {
-    meters: usize,
-    price_book_versions: usize,
-    contract_lines: usize,
-    accounts: usize,
-}
-
-impl Contents {
-    fn of(catalog: &Catalog) -> Self {
-        Self {
-            meters: catalog.meters().len(),
-            price_book_versions: catalog.price_book_versions().len(),
-            contract_lines: catalog.lines().len(),
-            accounts: catalog.accounts().len(),
-        }
-    }
-}
-
-/// A catalog beside the one in force.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Comparison {
-    hash: String,
-    is_in_force: bool,
-    contents: Contents,
-    meters: Changes,
-    contract_lines: Changes,
-    accounts: Changes,
-    /// Usage that is rated already and would change: it is not taken into force while there is such.
-    conflict: Option<String>,
-}
-
-/// What appears and disappears.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Changes {
-    added_count: usize,
-    removed_count: usize,
-    added: Vec<String>,
-    removed: Vec<String>,
-}
-
-impl Changes {
-    fn between<T: ToString>(before: impl Iterator<Item = T>, now: impl Iterator<Item = T>) -> Self {
-        let names = |all: &mut dyn Iterator<Item = T>| -> BTreeSet<String> {
-            all.map(|name| name.to_string()).collect()
-        };
-        let (mut before, mut now) = (before, now);
-        let (before, now) = (names(&mut before), names(&mut now));
-        let some = |names: &BTreeSet<String>, others: &BTreeSet<String>| {
-            (names.difference(others).count(), names.difference(others).take(NAMES_MAX).cloned().collect())
-        };
-        let (added_count, added) = some(&now, &before);
-        let (removed_count, removed) = some(&before, &now);
-        Self { added_count, removed_count, added, removed }
-    }
-}
-
-impl Comparison {
-    fn new(in_force: &InForce, candidate: &Candidate, conflict: Option<String>) -> Self {
-        let (before, now) = (&in_force.catalog, &candidate.catalog);
-        Self {
-            hash: candidate.hash.to_string(),
-            is_in_force: candidate.hash == in_force.hash,
-            contents: Contents::of(now),
-            meters: Changes::between(
-                before.meters().iter().map(|meter| &meter.id),
-                now.meters().iter().map(|meter| &meter.id),
-            ),
-            contract_lines: Changes::between(
-                before.lines().iter().map(|line| &line.id),
-                now.lines().iter().map(|line| &line.id),
-            ),
-            accounts: Changes::between(before.accounts(), now.accounts()),
-            conflict,
-        }
-    }
-}
+use crate::catalog_source::{Candidate, CatalogFiles, CatalogSource};
+use comparison::{Comparison, Contents};
 
 /// What a catalog that was sent or read came to.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Applied {
+pub(super) struct Applied {
     /// The epoch that records it; none where it was in force already, or nothing was counted yet.
     epoch: Option<u64>,
     #[serde(flatten)]
@@ -310,96 +229,4 @@ async fn sent(service: &Service, headers: &HeaderMap, body: Body) -> Result<Cand
         source.check(files)
     };
     service.with_catalogs(candidate).await
-}
-
-impl Service {
-    /// Works with the source of catalogs, off the event loop.
-    pub(super) async fn with_catalogs<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&dyn CatalogSource) -> Result<T, CatalogRefusal> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let source = self.sources.get().and_then(|sources| sources.catalogs.clone()).ok_or_else(|| {
-            let detail = "this service has one catalog: start it again with another";
-            Problem::new(StatusCode::NOT_IMPLEMENTED, "catalog_is_fixed", detail)
-        })?;
-        Ok(off_the_loop(move || work(&*source)).await??)
-    }
-
-    /// Takes a catalog into force, and puts it where the next start reads it. The lock is held.
-    pub(super) async fn install(&self, candidate: Candidate) -> Result<impl Serialize + use<>, Problem> {
-        if let Some(conflict) = self.engine.try_catalog(Arc::clone(&candidate.catalog)).await? {
-            return Err(conflicting(conflict));
-        }
-        let files = candidate.files.clone();
-        let before = self
-            .with_catalogs(move |source| {
-                // A directory that is not sound is replaced all the same, and not put back.
-                let before = source.read().ok();
-                source.install(&files)?;
-                Ok(before)
-            })
-            .await?;
-        let applied = self.apply(candidate).await;
-        if applied.is_err()
-            && let Some(before) = before
-        {
-            // IMPORTANT: the next start must not read what was refused.
-            self.with_catalogs(move |source| source.install(&before.files)).await?;
-        }
-        applied
-    }
-
-    /// Takes a catalog into force.
-    async fn apply(&self, candidate: Candidate) -> Result<Applied, Problem> {
-        let in_force = self.engine.in_force();
-        let kept = candidate.clone();
-        // IMPORTANT: before the first epoch that names it.
-        self.with_catalogs(move |source| source.keep(&kept)).await?;
-        let change = self.engine.change_catalog(candidate.hash, Arc::clone(&candidate.catalog)).await?;
-        match change {
-            CatalogChange::InForce(epoch) => {
-                let comparison = Comparison::new(&in_force, &candidate, None);
-                Ok(Applied { epoch, comparison: Comparison { is_in_force: true, ..comparison } })
-            }
-            CatalogChange::Refused(conflict) => Err(conflicting(conflict)),
-        }
-    }
-}
-
-fn conflicting(conflict: String) -> Problem {
-    Problem::new(StatusCode::CONFLICT, "catalog_conflict", conflict)
-}
-
-impl From<CatalogRefusal> for Problem {
-    fn from(refusal: CatalogRefusal) -> Self {
-        #[derive(Serialize)]
-        struct Mistake {
-            file: String,
-            line: u64,
-            path: String,
-            message: String,
-            mend: String,
-        }
-        let text = refusal.to_string();
-        match refusal {
-            CatalogRefusal::Problems(problems) => {
-                let mistake = |problem: rating::catalog::Problem| Mistake {
-                    file: problem.origin.file.to_string(),
-                    line: problem.origin.line,
-                    path: problem.path,
-                    message: problem.message,
-                    mend: problem.mend,
-                };
-                let mistakes: Vec<Mistake> = problems.into_iter().map(mistake).collect();
-                let status = StatusCode::UNPROCESSABLE_ENTITY;
-                Self::new(status, "invalid_catalog", text).member("problems", &mistakes)
-            }
-            CatalogRefusal::Unusable(_) => Self::bad_request("not_a_catalog", text),
-            CatalogRefusal::Storage(_) => {
-                tracing::error!(error = text, "the catalog cannot be read or written");
-                let detail = format!("the catalog cannot be read or written: {text}");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "catalog_storage", detail)
-            }
-        }
-    }
 }
