@@ -65,7 +65,7 @@ pub struct ChargesNote {
 pub struct Lately {
     /// The last epochs since the start, the newest first.
     pub epochs: VecDeque<EpochNote>,
-    /// Events by reason since the start: those that were rejected, and those without a price.
+    /// Rejected events by reason, since the start.
     pub rejected: BTreeMap<String, i64>,
     /// Usages without a price by reason, since the start.
     pub unrated: BTreeMap<String, i64>,

@@ -140,6 +140,7 @@ pub(super) fn about(operation: Operation<'_>) -> Operation<'_> {
         .refuses(StatusCode::UNSUPPORTED_MEDIA_TYPE, &["unsupported_content_type"])
         .refuses(StatusCode::UNPROCESSABLE_ENTITY, &["refused", "rejected"])
         .reads_within_limits()
+        .refuses(StatusCode::TOO_MANY_REQUESTS, &["over_quota"])
 }
 
 /// Takes events in.

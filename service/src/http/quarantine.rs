@@ -22,7 +22,7 @@ use super::Service;
 use super::api::Operation;
 use super::body::read_small;
 use super::events::json;
-use super::off_loop::{read_off_the_loop, unreadable};
+use super::off_loop::{read_off_the_loop, to_its_end};
 use super::problem::Problem;
 use super::segments::Segments;
 use super::streams::Stream;
@@ -304,12 +304,8 @@ pub(super) async fn replay(
     let filter: RecordFilter = serde_json::from_slice(&bytes).map_err(|error| {
         Problem::bad_request("bad_filter", format!("send {{}}, or what to choose by: {error}"))
     })?;
-    // It goes on where the client goes away: what is begun is ended.
-    let replayed = tokio::spawn(async move { decide_again(&service, &filter).await });
-    match replayed.await {
-        Ok(report) => Ok(json(StatusCode::OK, &report?)),
-        Err(error) => Err(unreadable(&error)),
-    }
+    let report = to_its_end(async move { decide_again(&service, &filter).await }).await?;
+    Ok(json(StatusCode::OK, &report))
 }
 
 async fn decide_again(service: &Service, filter: &RecordFilter) -> Result<ReplayReport, Problem> {

@@ -22,6 +22,7 @@ use super::Service;
 use super::api::Operation;
 use super::body::{Encoding, read};
 use super::events::json;
+use super::off_loop::to_its_end;
 use super::problem::Problem;
 use super::segments::Segments;
 use crate::catalog_source::{Candidate, CatalogFiles, CatalogSource};
@@ -168,8 +169,11 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Response, Problem> {
     let candidate = sent(&service, &headers, body).await?;
-    let _turn = service.changing_catalog.lock().await;
-    let applied = service.install(candidate).await?;
+    let applied = to_its_end(async move {
+        let _turn = service.changing_catalog.lock().await;
+        service.install(candidate).await
+    });
+    let applied = applied.await?;
     Ok(json(StatusCode::OK, &applied))
 }
 
@@ -188,9 +192,12 @@ pub(super) fn about_reload(operation: Operation<'_>) -> Operation<'_> {
 
 /// `POST /v1/catalog/reload`: takes the files into force that the next start would read.
 pub(super) async fn reload(State(service): State<Service>) -> Result<Response, Problem> {
-    let _turn = service.changing_catalog.lock().await;
-    let candidate = service.with_catalogs(|source| source.read()).await?;
-    let applied = service.apply(candidate).await?;
+    let applied = to_its_end(async move {
+        let _turn = service.changing_catalog.lock().await;
+        let candidate = service.with_catalogs(|source| source.read()).await?;
+        service.apply(candidate).await
+    });
+    let applied = applied.await?;
     Ok(json(StatusCode::OK, &applied))
 }
 

@@ -51,6 +51,7 @@ pub(in crate::http) fn about_post(operation: Operation<'_>) -> Operation<'_> {
             &["invalid_content_type", "invalid_body", "no_events_found", "invalid_event"],
         )
         .reads_within_limits()
+        .refuses(StatusCode::TOO_MANY_REQUESTS, &["over_quota"])
 }
 
 /// Takes events in: all of a request are valid, or none is counted.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::http::Service;
+use crate::http::off_loop::to_its_end;
 use crate::http::problem::Problem;
 
 /// The file, a document a line.
@@ -127,18 +128,22 @@ impl Service {
     /// Changes the meters that clients made, and takes the catalog with them into force.
     pub(super) async fn change_meters(
         &self,
-        change: impl FnOnce(&mut OwnMeters) -> Result<(), Problem>,
+        change: impl FnOnce(&mut OwnMeters) -> Result<(), Problem> + Send + 'static,
     ) -> Result<(), Problem> {
-        let _turn = self.changing_catalog.lock().await;
-        let mut files = self.with_catalogs(|source| source.read()).await?.files;
-        let mut own = OwnMeters::read(files.get(FILE).map_or(&[][..], |bytes| bytes))?;
-        change(&mut own)?;
-        files.remove(FILE);
-        let bytes = own.write();
-        if !bytes.is_empty() {
-            files.insert(FILE.to_owned(), bytes.into());
-        }
-        let candidate = self.with_catalogs(move |source| source.check(files)).await?;
-        self.install(candidate).await.map(drop)
+        let service = self.clone();
+        to_its_end(async move {
+            let _turn = service.changing_catalog.lock().await;
+            let mut files = service.with_catalogs(|source| source.read()).await?.files;
+            let mut own = OwnMeters::read(files.get(FILE).map_or(&[][..], |bytes| bytes))?;
+            change(&mut own)?;
+            files.remove(FILE);
+            let bytes = own.write();
+            if !bytes.is_empty() {
+                files.insert(FILE.to_owned(), bytes.into());
+            }
+            let candidate = service.with_catalogs(move |source| source.check(files)).await?;
+            service.install(candidate).await.map(drop)
+        })
+        .await
     }
 }
