@@ -17,7 +17,7 @@ use schemas::contract::{Contract, ContractLine};
 use schemas::price_book::{PriceBook, Rate};
 use serde::de::DeserializeOwned;
 
-use files::{CatalogFile, CatalogFiles, ending};
+use files::{CatalogArchive, CatalogFile, CatalogFiles, ending};
 use node::{Node, NodeError, Value};
 
 /// Why a catalog cannot be used.
@@ -56,6 +56,17 @@ const NAMED_KINDS: [&str; 3] = ["legal_entity", "meter", "price_book"];
 /// [`CatalogError`]: what cannot be read, or every problem of the documents.
 pub fn load(directory: &Path) -> Result<Catalog, CatalogError> {
     compile_files(&CatalogFiles::read(directory)?)
+}
+
+/// Reads a catalog directory for who rates with it: the catalog, and the archive by which epochs name it.
+///
+/// # Errors
+/// [`CatalogError`]: what cannot be read, or every problem of the documents.
+pub fn load_to_rate(directory: &Path) -> Result<(Arc<Catalog>, CatalogArchive), CatalogError> {
+    let files = CatalogFiles::read(directory)?;
+    let catalog = Arc::new(compile_files(&files)?);
+    let failed = |error| CatalogError::Read { path: directory.to_owned(), error };
+    Ok((catalog, files.archive().map_err(failed)?))
 }
 
 /// Validates and compiles the files of a catalog.

@@ -26,3 +26,8 @@ pub use serve::{DEFAULT_CONFIG, StoppedService, serve};
 
 /// The partition of a data directory.
 const PARTITION: u32 = 0;
+
+/// Cores that the process may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

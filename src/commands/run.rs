@@ -1,10 +1,8 @@
 //! `tallybook run`: from usage files to rated usage and accruals, committed to a data directory.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use aggregate::data_directory::directory_disk;
 use aggregate::partition::PartitionOptions;
@@ -12,9 +10,9 @@ use aggregate::snapshot::SnapshotLimits;
 use anyhow::Result;
 use ingest::input::{STANDARD_INPUT, find_inputs};
 
-use crate::catalog::compile_files;
-use crate::catalog::files::CatalogFiles;
+use crate::catalog::load_to_rate;
 use crate::command_line::{OutputArguments, RunArguments};
+use crate::commands::cores;
 use crate::opening;
 use crate::pipeline::{self, RunPlan};
 use crate::progress::{Progress, Stage};
@@ -39,12 +37,8 @@ pub(super) fn perform(arguments: &RunArguments) -> Result<RunReport> {
     let progress = Arc::new(Progress::default());
     let display = ProgressDisplay::start(&progress, arguments.show.quiet);
     progress.begin(Stage::Catalog);
-    let files = CatalogFiles::read(&arguments.catalog)?;
-    let catalog = Arc::new(compile_files(&files)?);
-    let archive = files.archive()?;
-    drop(files);
+    let (catalog, archive) = load_to_rate(&arguments.catalog)?;
     let inputs = find_inputs(&arguments.inputs, catalog.csv_mappings(), arguments.csv_mapping.as_ref())?;
-    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
     let decoders = arguments.threads.map_or_else(cores, usize::from);
     let plan = RunPlan { inputs, decoders, epoch_events: arguments.epoch_events };
 

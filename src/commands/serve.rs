@@ -2,10 +2,8 @@
 
 use std::fs;
 use std::io::{IsTerminal, Write, stderr, stdout};
-use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 use aggregate::clock::SystemClock;
 use aggregate::data_directory::directory_disk;
@@ -17,10 +15,10 @@ use service::http::{Listening, Service, Sources, serve as serve_connections};
 use service::log::subscriber;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::catalog::compile_files;
-use crate::catalog::files::CatalogFiles;
+use crate::catalog::load_to_rate;
 use crate::catalog::source::DirectoryCatalogs;
 use crate::command_line::ServeArguments;
+use crate::commands::cores;
 use crate::opening;
 use crate::sql::serving::Queries;
 
@@ -107,14 +105,8 @@ fn log(config: &ServiceConfig) -> Result<()> {
     Ok(tracing::subscriber::set_global_default(subscriber)?)
 }
 
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
-}
-
 fn open(config: &ServiceConfig, decoders: usize) -> Result<Partition> {
-    let files = CatalogFiles::read(&config.catalog)?;
-    let catalog = Arc::new(compile_files(&files)?);
-    let archive = files.archive()?;
+    let (catalog, archive) = load_to_rate(&config.catalog)?;
     let options = PartitionOptions {
         decoders,
         identity_bytes_max: (config.dedup_memory_mib as usize) << 20,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{Write, stdout};
 use std::path::Path;
-use std::sync::Arc;
 
 use aggregate::books::CurrencySums;
 use aggregate::data_directory::{DataDirectory, directory_disk};
@@ -19,8 +18,7 @@ use serde::Serialize;
 use super::QuarantineError;
 use super::rows::{chunks, read_open};
 use super::selection::{Selection, text};
-use crate::catalog::compile_files;
-use crate::catalog::files::CatalogFiles;
+use crate::catalog::load_to_rate;
 use crate::command_line::ReplayArguments;
 use crate::opening;
 use crate::sql::Session;
@@ -58,9 +56,7 @@ struct ReplayReport {
 /// # Errors
 /// What cannot be read, used or written; what was committed before is kept.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<()> {
-    let files = CatalogFiles::read(&arguments.catalog)?;
-    let catalog = Arc::new(compile_files(&files)?);
-    let archive = files.archive()?;
+    let (catalog, archive) = load_to_rate(&arguments.catalog)?;
     let disk = directory_disk(&arguments.data);
     // Where there is no data, none is made.
     DataDirectory::read(&disk).map_err(AggregateError::from)?;
