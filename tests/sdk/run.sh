@@ -19,9 +19,9 @@ cp "$here/openmeter_quickstart.mjs" "$work/"
 ln -s "${NODE_PATH:-$here/node_modules}" "$work/node_modules"
 node "$work/openmeter_quickstart.mjs" "$address"
 if command -v go >/dev/null; then
-    (cd "$here/go" && go run . "$address")
+    (cd "$here/go" && go run . "$address" && go run ./openmeter "$address")
 else
-    echo 'NOT TESTED: no go, so not the CloudEvents SDK for Go'
+    echo 'NOT TESTED: no go, so neither the CloudEvents SDK for Go nor the wire of the OpenMeter client for Go'
 fi
 if command -v mvn >/dev/null; then
     cp -r "$here/java" "$work/java"
