@@ -45,8 +45,8 @@ struct Usages<'a> {
     day: i32,
 }
 
-/// Account, contract line, meter, billing period, and dimension values the rate groups by.
-type ChargeKey = (u32, u32, u16, i32, Vec<Option<String>>);
+/// Account, contract line, meter, billing period, and the dimensions the rate groups by with their values.
+type ChargeKey = (u32, u32, u16, i32, Vec<(usize, Option<String>)>);
 
 /// What all events come to.
 #[derive(Default)]
@@ -106,8 +106,9 @@ fn place<'a>(
         "$.region" => event.region.clone(),
         _ => event.tier.clone(),
     };
-    let group: Vec<Option<String>> = rate.group.iter().map(of_dimension).collect();
-    let texts: Vec<Option<&str>> = group.iter().map(Option::as_deref).collect();
+    let group: Vec<(usize, Option<String>)> =
+        rate.group.iter().map(|dimension| (*dimension, of_dimension(dimension))).collect();
+    let texts: Vec<Option<&str>> = group.iter().map(|(_, text)| text.as_deref()).collect();
     let days = catalog.active_days(resolution.terms, start, end).unwrap();
     let period = Period { start: zone.start_of(start), end: zone.start_of(end) };
     let usage = Usages {

@@ -158,3 +158,35 @@ fn accr_1_usage_that_could_not_be_priced_leaves_no_trace() {
         }
     }
 }
+
+#[test]
+fn rate_1_groups_by_other_dimensions_are_other_charges() {
+    let rate = |price: &str, dimension: &str| {
+        json!([{ "meter": "m", "model": "stairstep", "group_by": [dimension],
+            "tiers": [{ "up_to": null, "flat_amount": price }] }])
+    };
+    let catalog = catalog(&json!({
+        "legal_entities": [{ "id": "entity" }],
+        "meters": [{ "id": "m", "event_type": "used", "aggregation": "sum", "value": "$.v", "decimals": 2,
+            "dimensions": { "region": "$.region", "tier": "$.tier" } }],
+        "price_books": [{ "id": "book", "currencies": ["EUR"], "versions": [
+            { "version": 1, "rates": rate("15", "region") },
+            { "version": 2, "effective_from": "2026-10-15", "rates": rate("12", "tier") },
+        ] }],
+        "contracts": [{ "id": "c", "accounts": ["acme"], "legal_entity": "entity", "currency": "EUR",
+            "lines": [{ "id": "l", "price_book": "book" }] }],
+    }))
+    .unwrap();
+    // Neither has a region or a tier.
+    let line = |day: u32| {
+        json!({ "specversion": "1.0", "id": day.to_string(), "source": "s", "type": "used", "subject": "acme",
+            "time": format!("2026-10-{day}T00:00:00Z"), "data": { "v": 1 } })
+        .to_string()
+    };
+    for days in [[10, 14, 20, 21], [21, 20, 14, 10]] {
+        let (_, totals) = decide(&catalog, &days.map(line));
+        let amounts: Vec<i128> =
+            accruals(&totals).values().flat_map(|days| days.values().map(|day| day.amount)).collect();
+        assert_eq!(amounts, [15, 0, 12, 0].map(|amount| amount * 10_i128.pow(18)));
+    }
+}

@@ -1,0 +1,97 @@
+//! The last bytes of a connection: what a client still sends after its answer is read for a moment, and dropped.
+//!
+//! Whoever closes a connection with bytes of it unread resets it, and a client that is still sending may lose its answer by
+//! that: it would not learn why it was refused, nor when to come back.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+/// Longest time that such bytes are read for.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes that are dropped at once.
+const DROPPED_BYTES: usize = 8 << 10;
+
+/// A connection that ends so that its client learns what it was told.
+pub(super) struct Lingering<T> {
+    stream: T,
+    /// Begun when everything was sent.
+    end: Option<End>,
+}
+
+struct End {
+    until: Pin<Box<Sleep>>,
+    is_sending: bool,
+}
+
+impl<T> Lingering<T> {
+    pub(super) const fn new(stream: T) -> Self {
+        Self { stream, end: None }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Lingering<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, end } = self.get_mut();
+        let end = match end {
+            Some(end) => end,
+            none => {
+                ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+                none.insert(End { until: Box::pin(sleep(LINGER)), is_sending: false })
+            }
+        };
+        let mut dropped = [0; DROPPED_BYTES];
+        loop {
+            let mut buffer = ReadBuf::new(&mut dropped);
+            match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => end.is_sending = true,
+                // The client has ended as well.
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending if end.is_sending => return end.until.as_mut().poll(context).map(Ok),
+                Poll::Pending => return Poll::Ready(Ok(())),
+            }
+            if end.until.is_elapsed() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
