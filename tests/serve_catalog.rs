@@ -1,9 +1,11 @@
 //! The catalog of a service: checked, taken into force while events arrive, and found again by the next start.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -145,6 +147,44 @@ fn a_catalog_that_cannot_be_is_refused_with_what_where_and_how() {
     assert_eq!(post(&served, &[good("two")])["verdicts"], json!(["accepted"]));
     assert_eq!(served.get("/v1/catalog/0").status, 404);
     assert_eq!(served.end(), 0);
+}
+
+/// Does the next start read what is in force?
+fn is_settled(served: &Served, place: &Workplace) -> bool {
+    let text = std::fs::read_to_string(place.path("catalog/catalog.yaml")).unwrap();
+    let body = json!({ "files": { "catalog.yaml": text } }).to_string();
+    let checked = served.request("POST", "/v1/catalog/check", JSON, body.as_bytes()).unwrap();
+    checked.json()["hash"] == served.get("/v1/catalog").json()["hash"]
+}
+
+#[test]
+fn what_is_in_force_is_what_the_next_start_reads_also_where_clients_go_away() {
+    let place = place();
+    let served = Served::start(&place, &[]);
+    post(&served, &[good("one")]);
+    let first = served.get("/v1/catalog").json()["hash"].clone();
+    let mut hashes = vec![first];
+    let texts: Vec<String> = (0..24).map(|number| with_contract(&place, &format!("new-{number}"))).collect();
+    for (number, text) in texts.into_iter().enumerate() {
+        let body = json!({ "files": { "catalog.yaml": text } }).to_string();
+        let head =
+            format!("PUT /v1/catalog HTTP/1.1\r\nHost: x\r\n{JSON}Content-Length: {}\r\n\r\n", body.len());
+        let mut gone = served.connect().unwrap();
+        gone.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+        thread::sleep(Duration::from_micros(500) * u32::try_from(number).unwrap());
+        drop(gone);
+        let until = Instant::now() + Duration::from_secs(30);
+        while !is_settled(&served, &place) {
+            assert!(Instant::now() < until, "other files than those in force, after {number} ms / 2");
+            thread::sleep(Duration::from_millis(5));
+        }
+        hashes.push(served.get("/v1/catalog").json()["hash"].clone());
+    }
+    hashes.dedup();
+    assert!(hashes.len() > 5, "hardly anything was taken: {hashes:?}");
+    served.kill();
+    let served = Served::start(&place, &[]);
+    assert_eq!(Some(&served.get("/v1/catalog").json()["hash"]), hashes.last());
 }
 
 #[test]

@@ -5,10 +5,11 @@
 //! process dies, the next reading sees the old files or the new ones, and never some of both.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Component, Path, PathBuf};
+use std::io;
+use std::path::{Component, Path};
 
+use aggregate::data_directory::directory_disk;
+use aggregate::disk::{self, Disk, directory_of, replace};
 use bytes::Bytes;
 
 use super::CatalogError;
@@ -25,7 +26,7 @@ pub(super) fn install(directory: &Path, files: &BTreeMap<String, Bytes>) -> Resu
     let path = directory.join(ARCHIVE);
     let failed = |error| CatalogError::Read { path: path.clone(), error };
     let archive = CatalogFiles::of_files(directory, files.clone()).archive().map_err(failed)?;
-    write_whole(&path, &archive.bytes).map_err(failed)?;
+    replace(&*directory_disk(directory), ARCHIVE, &archive.bytes).map_err(failed)?;
     lay_out(directory, files)
 }
 
@@ -33,7 +34,7 @@ pub(super) fn install(directory: &Path, files: &BTreeMap<String, Bytes>) -> Resu
 pub(super) fn interrupted(directory: &Path) -> Result<Option<CatalogFiles>, CatalogError> {
     let path = directory.join(ARCHIVE);
     let failed = |error| CatalogError::Read { path: path.clone(), error };
-    let bytes = match fs::read(&path) {
+    let bytes = match disk::read(&*directory_disk(directory), ARCHIVE) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
@@ -49,41 +50,36 @@ pub(super) fn interrupted(directory: &Path) -> Result<Option<CatalogFiles>, Cata
 
 /// Writes the files where they belong, removes those that are no more, and then the archive.
 fn lay_out(directory: &Path, files: &BTreeMap<String, Bytes>) -> Result<(), CatalogError> {
+    let disk = directory_disk(directory);
+    let failed = |name: &str| {
+        let path = directory.join(name);
+        move |error| CatalogError::Read { path, error }
+    };
     let mut present = Vec::new();
     find_files(directory, &mut present)?;
     for (name, content) in files {
-        let path = directory.join(name);
-        let failed = |error| CatalogError::Read { path: path.clone(), error };
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(failed)?;
-        }
-        if fs::read(&path).is_ok_and(|found| found == *content) {
+        if disk::read(&*disk, name).is_ok_and(|found| found == *content) {
             continue;
         }
-        write_whole(&path, content).map_err(failed)?;
+        let parent = directory_of(name);
+        if !parent.is_empty() {
+            disk.create_directory(parent).map_err(failed(name))?;
+        }
+        replace(&*disk, name, content).map_err(failed(name))?;
     }
-    let is_gone = |path: &PathBuf| {
-        let name = path.strip_prefix(directory).unwrap_or(path).display().to_string();
-        !files.contains_key(&name)
-    };
-    for path in present.into_iter().filter(is_gone) {
-        fs::remove_file(&path).map_err(|error| CatalogError::Read { path, error })?;
+    for path in present {
+        let name = path.strip_prefix(directory).unwrap_or(&path).display().to_string();
+        if !files.contains_key(&name) {
+            remove(&*disk, &name).map_err(failed(&name))?;
+        }
     }
-    let archive = directory.join(ARCHIVE);
-    let removed = fs::remove_file(&archive).and_then(|()| File::open(directory)?.sync_all());
-    removed.map_err(|error| CatalogError::Read { path: archive, error })
+    remove(&*disk, ARCHIVE).map_err(failed(ARCHIVE))
 }
 
-/// Writes a file that is whole or not there.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let unfinished = parent.join(format!(".{name}.new"));
-    let mut file = File::create(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    File::open(parent)?.sync_all()
+/// Removes a file for good.
+fn remove(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    disk.remove(name)?;
+    disk.sync_directory(directory_of(name))
 }
 
 /// The path of a catalog file as directories have it; none where it is no file of a catalog.
@@ -106,6 +102,8 @@ pub(super) fn relative(path: &Path) -> Result<Option<String>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn files(texts: &[(&str, &str)]) -> BTreeMap<String, Bytes> {
@@ -125,10 +123,10 @@ mod tests {
             install(directory, &old).unwrap();
             fs::write(directory.join("README"), "kept").unwrap();
             let archive = CatalogFiles::of_files(directory, new.clone()).archive().unwrap();
-            write_whole(&directory.join(ARCHIVE), &archive.bytes).unwrap();
+            fs::write(directory.join(ARCHIVE), &archive.bytes).unwrap();
             for (name, content) in new.iter().take(written) {
                 fs::create_dir_all(directory.join(name).parent().unwrap()).unwrap();
-                write_whole(&directory.join(name), content).unwrap();
+                fs::write(directory.join(name), content).unwrap();
             }
             if is_removed {
                 fs::remove_file(directory.join("b.yaml")).unwrap();
