@@ -150,7 +150,7 @@ impl DataDirectory {
     /// [`DirectoryError`].
     pub fn open_drawing(
         disk: &Arc<dyn Disk>,
-        draw: &mut dyn FnMut() -> HashKey,
+        draw: &mut dyn FnMut() -> io::Result<HashKey>,
     ) -> Result<Self, DirectoryError> {
         let failed = |name: &'static str| move |error| DirectoryError::Disk { path: disk.path(name), error };
         disk.create_directory("").map_err(failed(""))?;
@@ -273,18 +273,20 @@ fn is_leftover(name: &str) -> bool {
     made.contains(&name.strip_suffix(".new").unwrap_or(name))
 }
 
-fn make(disk: &Arc<dyn Disk>, draw: &mut dyn FnMut() -> HashKey) -> Result<(), DirectoryError> {
+fn make(disk: &Arc<dyn Disk>, draw: &mut dyn FnMut() -> io::Result<HashKey>) -> Result<(), DirectoryError> {
     let failed = |error| DirectoryError::Disk { path: disk.path(""), error };
     // A key that is there was put there to be used: two directories with one key name identities alike.
     let is_key = |names: Vec<String>| names.iter().any(|name| name == KEY_FILE);
-    let key = if is_key(disk.list("").map_err(failed)?) { read_key(disk)? } else { draw() };
+    let key =
+        if is_key(disk.list("").map_err(failed)?) { read_key(disk)? } else { draw().map_err(failed)? };
     let key = key.to_bytes();
     let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     disk::replace(&**disk, KEY_FILE, format!("{digits}\n").as_bytes()).map_err(failed)?;
+    let ledger_id = draw().map_err(failed)?.to_bytes();
     let mut description = Description {
         program: PROGRAM.to_owned(),
         format: DIRECTORY_FORMAT,
-        ledger_id: uuid_of(*draw().to_bytes().first_chunk().unwrap_or(&[0; 16])),
+        ledger_id: uuid_of(*ledger_id.first_chunk().unwrap_or(&[0; 16])),
         identity_key: hash_of(&key),
         made_by: crate::CREATED_BY.to_owned(),
         check: ContentHash::default(),

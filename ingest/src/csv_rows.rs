@@ -436,7 +436,7 @@ mod tests {
         batch.bytes = [text.as_bytes(), &[0; PADDING]].concat();
         // The header was line 1.
         batch.origin.line = 2;
-        let mut decoder = Decoder::new(0, plan, Arc::new(Interner::new(0)), HashKey::random());
+        let mut decoder = Decoder::new(0, plan, Arc::new(Interner::new(0)), HashKey::random().unwrap());
         decoder.decode(&mut batch, &Records::Rows(Arc::new(columns)));
         batch
     }

@@ -8,7 +8,7 @@
 //! Content: a 64-bit sum over the event's members, so that the order of keys does not matter. A chance
 //! miss would call a conflict a duplicate; it would count nothing wrong.
 
-use std::hash::{BuildHasher, RandomState};
+use std::io;
 
 use siphasher::sip128::SipHasher13;
 
@@ -31,10 +31,13 @@ pub(crate) struct IdentityKey(u64, u64);
 
 impl HashKey {
     /// A key drawn from the operating system's randomness.
-    #[must_use]
-    pub fn random() -> Self {
-        let word = |position: u64| RandomState::new().hash_one(position);
-        Self { identity: IdentityKey(word(0), word(1)), content: word(2), placement: word(3) }
+    ///
+    /// # Errors
+    /// What the operating system says when it has none.
+    pub fn random() -> io::Result<Self> {
+        let mut bytes = [0; KEY_BYTES];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self::from_bytes(&bytes))
     }
 
     /// A key made from a number, for tests and reproducible measurements.
@@ -287,13 +290,13 @@ mod tests {
             HashKey::fixed(8).within(b"svc").text(b"a"),
         ];
         assert_eq!(HashSet::from(hashes).len(), hashes.len());
-        let random = || HashKey::random().within(b"").text(b"");
+        let random = || HashKey::random().unwrap().within(b"").text(b"");
         assert_ne!(random(), random());
     }
 
     #[test]
     fn a_key_that_is_kept_is_the_same_key() {
-        let key = HashKey::random();
+        let key = HashKey::random().unwrap();
         let kept = HashKey::from_bytes(&key.to_bytes());
         assert_eq!(kept.to_bytes(), key.to_bytes());
         assert_eq!((kept.fingerprint(), kept.content_root()), (key.fingerprint(), key.content_root()));

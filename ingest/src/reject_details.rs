@@ -24,7 +24,7 @@ fn refused(record: &[u8]) -> (RejectReason, String) {
     let plan = Arc::new(MeteringPlan::new(&meters));
     let mut batch = EventBatch::new(plan.dimensions().len());
     batch.bytes = [record, &[0; PADDING]].concat();
-    let mut decoder = Decoder::new(0, plan, Arc::new(Interner::new(0)), HashKey::random());
+    let mut decoder = Decoder::new(0, plan, Arc::new(Interner::new(0)), HashKey::random().unwrap());
     decoder.decode(&mut batch, &Records::Lines);
     assert_eq!(batch.rejects.len(), 1, "{}", String::from_utf8_lossy(record));
     (batch.rejects[0].reason, batch.rejects[0].explanation())

@@ -12,7 +12,7 @@ use schemas::epoch::ContentKind;
 
 use super::column::{LongColumn, TextColumn};
 use super::decimal::DecimalColumn;
-use super::file::{FileSchema, ParquetFile, RowGroup, parquet_error};
+use super::file::{FileSchema, ParquetFile, RowGroup, external, parquet_error};
 use super::lists::ListsColumn;
 use super::plain::{PlainColumn, UuidColumn};
 use super::repeating::{RepeatingColumn, TruthColumn};
@@ -59,7 +59,7 @@ impl TableBuffers {
             while let Some(leaf) = leaves.next_if(|leaf| leaf.path().parts().first() == list.as_ref()) {
                 members.push(leaf);
             }
-            columns.push(Column::Lists(ListsColumn::new(members.into_iter())?));
+            columns.push(Column::Lists(ListsColumn::new(members.into_iter())));
         }
         drop(leaves);
         Ok(Self { schema, columns })
@@ -166,22 +166,22 @@ impl Column {
         let is_id = layout.ids.contains(&descriptor.name());
         let repeats = layout.sorted_by.contains(&descriptor.name());
         Ok(match descriptor.physical_type() {
-            Type::BYTE_ARRAY if is_id => Self::Plain(PlainColumn::ids(descriptor)?),
+            Type::BYTE_ARRAY if is_id => Self::Plain(PlainColumn::ids(descriptor)),
             Type::BYTE_ARRAY if is_text && !is_plain => Self::Text {
-                column: TextColumn::new(descriptor)?,
-                texts: Interner::new(HashKey::random().text_seed()),
+                column: TextColumn::new(descriptor),
+                texts: Interner::new(HashKey::random().map_err(external)?.text_seed()),
                 last: None,
                 numbers: Vec::new(),
             },
-            Type::BYTE_ARRAY => Self::Plain(PlainColumn::new(descriptor)?),
-            Type::INT32 => Self::Integer(RepeatingColumn::new(descriptor)?),
-            Type::INT64 if repeats => Self::RepeatingLong(RepeatingColumn::new(descriptor)?),
-            Type::INT64 => Self::Long(LongColumn::new(descriptor)?),
-            Type::BOOLEAN => Self::Truth(TruthColumn::new(descriptor)?),
+            Type::BYTE_ARRAY => Self::Plain(PlainColumn::new(descriptor)),
+            Type::INT32 => Self::Integer(RepeatingColumn::new(descriptor)),
+            Type::INT64 if repeats => Self::RepeatingLong(RepeatingColumn::new(descriptor)),
+            Type::INT64 => Self::Long(LongColumn::new(descriptor)),
+            Type::BOOLEAN => Self::Truth(TruthColumn::new(descriptor)),
             Type::FIXED_LEN_BYTE_ARRAY if descriptor.logical_type_ref() == Some(&LogicalType::Uuid) => {
-                Self::Uuid(UuidColumn::new(descriptor, true)?)
+                Self::Uuid(UuidColumn::new(descriptor, true))
             }
-            Type::FIXED_LEN_BYTE_ARRAY => Self::Decimal(DecimalColumn::new(descriptor)?),
+            Type::FIXED_LEN_BYTE_ARRAY => Self::Decimal(DecimalColumn::new(descriptor)),
             other => return Err(mismatch(&format!("a column of type {other}"))),
         })
     }

@@ -105,7 +105,7 @@ impl Tallybook {
         process: &SimDisk,
         now: i64,
     ) -> Result<TallybookProcess, Stop> {
-        let mut draw = || HashKey::fixed(process.draw());
+        let mut draw = || Ok(HashKey::fixed(process.draw()));
         let directory = DataDirectory::open_drawing(disk, &mut draw).map_err(|error| stop(error.into()))?;
         let clock = Arc::new(SetClock(now.into()));
         let in_force = (CATALOGS[0], Arc::clone(&self.catalog));

@@ -88,7 +88,7 @@ impl ServiceProcess {
     /// Starts the service over what there is on a disk.
     pub(crate) fn start(disk: &SimDisk, waiting_bytes_max: usize) -> Result<Self, String> {
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut draw = || HashKey::fixed(disk.draw());
+        let mut draw = || Ok(HashKey::fixed(disk.draw()));
         let directory = DataDirectory::open_drawing(&shared, &mut draw).map_err(|error| error.to_string())?;
         let clock: Arc<dyn Clock> = Arc::new(StandingClock);
         let catalog = catalog(true);
