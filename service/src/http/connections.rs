@@ -23,6 +23,7 @@ use super::Service;
 use super::addresses::{Addresses, Counted};
 use super::answers::{PART_BYTES, Parts, Taking};
 use super::first_bytes::Begun;
+use super::last_bytes::Lingering;
 use super::tls::Tls;
 use crate::config::{ConfigError, Limits, ServiceConfig};
 
@@ -183,7 +184,7 @@ impl Protocols {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let begun = tokio::select! {
-            begun = timeout(self.header_timeout, Begun::read(stream)) => begun,
+            begun = timeout(self.header_timeout, Begun::read(Lingering::new(stream))) => begun,
             // Who has said nothing yet has nothing on its way.
             () = ending => return,
         };

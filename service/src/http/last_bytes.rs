@@ -1,4 +1,5 @@
-//! The last bytes of a connection: what a client still sends after its answer is read for a moment, and dropped.
+//! The last bytes of a connection: after its end was sent the client's is waited for, for a moment, and what it still sends
+//! until then is dropped.
 //!
 //! Whoever closes a connection with bytes of it unread resets it, and a client that is still sending may lose its answer by
 //! that: it would not learn why it was refused, nor when to come back.
@@ -11,7 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Longest time that such bytes are read for.
+/// Longest time that the end of the client is waited for.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes that are dropped at once.
@@ -21,17 +22,12 @@ const DROPPED_BYTES: usize = 8 << 10;
 pub(super) struct Lingering<T> {
     stream: T,
     /// Begun when everything was sent.
-    end: Option<End>,
-}
-
-struct End {
-    until: Pin<Box<Sleep>>,
-    is_sending: bool,
+    until: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Lingering<T> {
     pub(super) const fn new(stream: T) -> Self {
-        Self { stream, end: None }
+        Self { stream, until: None }
     }
 }
 
@@ -59,26 +55,22 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<T> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, end } = self.get_mut();
-        let end = match end {
-            Some(end) => end,
+        let Self { stream, until } = self.get_mut();
+        let until = match until {
+            Some(until) => until,
             none => {
                 ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
-                none.insert(End { until: Box::pin(sleep(LINGER)), is_sending: false })
+                none.insert(Box::pin(sleep(LINGER)))
             }
         };
         let mut dropped = [0; DROPPED_BYTES];
         loop {
             let mut buffer = ReadBuf::new(&mut dropped);
             match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => end.is_sending = true,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() && !until.is_elapsed() => {}
                 // The client has ended as well.
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
-                Poll::Pending if end.is_sending => return end.until.as_mut().poll(context).map(Ok),
-                Poll::Pending => return Poll::Ready(Ok(())),
-            }
-            if end.until.is_elapsed() {
-                return Poll::Ready(Ok(()));
+                Poll::Pending => return until.as_mut().poll(context).map(Ok),
             }
         }
     }

@@ -14,6 +14,7 @@ mod event;
 mod events;
 mod first_bytes;
 mod health;
+mod last_bytes;
 mod observed;
 mod off_loop;
 pub mod openmeter;

@@ -24,6 +24,7 @@ mod pauses;
 mod quarantine;
 mod quotas;
 mod readiness;
+mod refusals;
 mod request_ids;
 mod status;
 mod streams;
