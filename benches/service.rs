@@ -7,10 +7,11 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,12 @@ use crate::workload::workload;
 const BATCH_EVENTS: usize = 1_000;
 const BATCH_CONNECTIONS: usize = 8;
 const CONNECTIONS: usize = 64;
+
+/// In place of a status, where the connection ended before there was one.
+const LOST: u16 = 0;
+
+/// What clients wait after they were refused.
+const IMPATIENCE: Duration = Duration::from_millis(10);
 
 /// Clock ticks of a second in `/proc`.
 const TICKS: u64 = 100;
@@ -49,6 +56,7 @@ pub(crate) fn bench(_: &mut Criterion) {
     );
     drop(served);
     usage(&place.join("usage"), &catalog, &batches, &lines, per_second);
+    overload(&place.join("overload"), &catalog, &batches, per_second);
     let run = run_cpu_ms(&place.join("run"), &catalog, &workload.directory.path().join("workload/usage"));
     println!("service/file_job: {} events per CPU-second", 1_000 * crate::workload::EVENTS / run.max(1));
 
@@ -99,11 +107,51 @@ fn usage(data: &Path, catalog: &Path, batches: &[Vec<u8>], lines: &[String], pea
     println!("service/usage/load=half: {}", shown(latencies));
 }
 
+/// What is counted, and how soon others are refused, while ten times as many clients send as there is room for.
+fn overload(data: &Path, catalog: &Path, batches: &[Vec<u8>], peak: u64) {
+    let longest = batches.iter().map(Vec::len).max().unwrap();
+    let room = (BATCH_CONNECTIONS * longest).to_string();
+    let served = Served::start_with(data, catalog, &[("TALLYBOOK_LIMITS__WAITING_BYTES_MAX", &room)]);
+    let next = AtomicUsize::new(0);
+    let began = Instant::now();
+    let answers: Vec<(u16, Duration)> = thread::scope(|scope| {
+        let flood = || {
+            let mut answers = Vec::new();
+            while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let (status, took) = served.send(batch);
+                    answers.push((status, took));
+                    if status == 200 {
+                        break;
+                    }
+                    // IMPORTANT: they are told to wait for a second, and do not.
+                    thread::sleep(IMPATIENCE);
+                }
+            }
+            answers
+        };
+        let clients: Vec<_> = (0..BATCH_CONNECTIONS * 10).map(|_| scope.spawn(flood)).collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    let counted = per_second(batches.len() * BATCH_EVENTS, began.elapsed());
+    let of = |wanted: fn(u16) -> bool| {
+        answers.iter().filter(|(status, _)| wanted(*status)).map(|(_, took)| *took).collect::<Vec<_>>()
+    };
+    let (taken, refused, lost) =
+        (of(|status| status == 200), of(|status| status > 200), of(|status| status == LOST).len());
+    let part = counted * 100 / peak.max(1);
+    println!("service/overload: {counted} events/s, {part} % of the peak; {}", shown(taken));
+    println!("service/overload/refused: {} requests, {lost} lost; {}", refused.len(), shown(refused));
+}
+
 fn per_second(number: usize, time: Duration) -> u64 {
     number as u64 * 1_000 / u64::try_from(time.as_millis()).unwrap().max(1)
 }
 
 fn shown(mut latencies: Vec<Duration>) -> String {
+    if latencies.is_empty() {
+        return "none".to_owned();
+    }
     latencies.sort_unstable();
     let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100].as_micros();
     format!("{} µs, 1 in 100 over {} µs", at(50), at(99))
@@ -168,6 +216,10 @@ impl Drop for Served {
 
 impl Served {
     fn start(data: &Path, catalog: &Path) -> Self {
+        Self::start_with(data, catalog, &[])
+    }
+
+    fn start_with(data: &Path, catalog: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tallybook"));
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TALLYBOOK_")) {
             command.env_remove(name);
@@ -175,6 +227,7 @@ impl Served {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).arg("--catalog").arg(catalog);
         let mut child = command
             .envs([("TALLYBOOK_LOG", "warn"), ("TALLYBOOK_USAGE_DAYS", "3650")])
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -209,6 +262,15 @@ impl Served {
         (began.elapsed(), latencies)
     }
 
+    /// Sends a request on a connection of its own; the status of its answer, and the time until it was there.
+    fn send(&self, request: &[u8]) -> (u16, Duration) {
+        let sent = Instant::now();
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        // Who is refused may not be read to the end.
+        let _ = stream.write_all(request);
+        (read_answer(&mut BufReader::new(stream)).unwrap_or(LOST), sent.elapsed())
+    }
+
     fn ask<'a>(&self, requests: impl Iterator<Item = &'a Vec<u8>>, pause: Option<Duration>) -> Vec<Duration> {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -222,7 +284,7 @@ impl Served {
             }
             let sent = Instant::now();
             stream.write_all(request).unwrap();
-            let status = read_answer(&mut answers);
+            let status = read_answer(&mut answers).unwrap();
             latencies.push(sent.elapsed());
             // Events of the workload may be none, or contradict others.
             assert!([200, 409, 422].contains(&status), "{status}");
@@ -232,11 +294,13 @@ impl Served {
 }
 
 /// Reads an answer to its end; its status.
-fn read_answer(answers: &mut impl BufRead) -> u16 {
+fn read_answer(answers: &mut impl BufRead) -> io::Result<u16> {
     let (mut status, mut length) = (0, 0);
     loop {
         let mut line = String::new();
-        answers.read_line(&mut line).unwrap();
+        if answers.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         if line.starts_with("HTTP/") {
             status = line.split(' ').nth(1).unwrap().parse().unwrap();
         } else if let Some(text) = line.strip_prefix("content-length: ") {
@@ -245,6 +309,6 @@ fn read_answer(answers: &mut impl BufRead) -> u16 {
             break;
         }
     }
-    std::io::copy(&mut answers.take(length), &mut std::io::sink()).unwrap();
-    status
+    io::copy(&mut answers.take(length), &mut io::sink())?;
+    Ok(status)
 }

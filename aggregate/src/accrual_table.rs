@@ -40,7 +40,7 @@ impl AccrualBuffers {
     /// Empty buffers.
     ///
     /// # Errors
-    /// [`AggregateError`] when there is no memory for compression.
+    /// [`AggregateError`] when the schema has no Parquet form.
     pub fn new() -> Result<Self, AggregateError> {
         let buffers = TableBuffers::new(&arrow_schema(), LAYOUT);
         buffers.map(Self).map_err(|error| parquet_error(Path::new("accruals"), error))

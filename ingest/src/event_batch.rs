@@ -18,6 +18,9 @@ pub const UNKNOWN_ACCOUNT: u32 = u32::MAX;
 /// Position of the input of records that come from none: they are read again.
 pub const NO_INPUT: u32 = u32::MAX;
 
+/// Bytes of a request that are copied into a buffer that is there.
+const COPIED_BYTES_MAX: usize = 4 << 10;
+
 /// Number of a dimension that has no value.
 pub const NO_VALUE: u32 = u32::MAX;
 
@@ -234,16 +237,25 @@ impl EventBatch {
     /// Takes records in that come from no input.
     pub fn fill(&mut self, records: &[u8]) {
         self.origin = BatchOrigin { input: NO_INPUT, ..BatchOrigin::default() };
+        self.copy(records);
+    }
+
+    /// The same with the bytes of a request, which are not copied where they are many; it counts as the input at a
+    /// position.
+    pub fn fill_from_request(&mut self, input: u32, mut records: Vec<u8>) {
+        self.origin = BatchOrigin { input, line: 1, ..BatchOrigin::default() };
+        if records.len() <= COPIED_BYTES_MAX {
+            self.copy(&records);
+        } else {
+            crate::reader::pad(&mut records);
+            self.bytes = records;
+        }
+    }
+
+    fn copy(&mut self, records: &[u8]) {
         self.bytes.clear();
         self.bytes.extend_from_slice(records);
         self.bytes.resize(records.len() + PADDING, 0);
-    }
-
-    /// The same with the bytes of a request, which are not copied; it counts as the input at a position.
-    pub fn fill_from_request(&mut self, input: u32, mut records: Vec<u8>) {
-        self.origin = BatchOrigin { input, line: 1, ..BatchOrigin::default() };
-        crate::reader::pad(&mut records);
-        self.bytes = records;
     }
 
     /// Number of events.

@@ -48,14 +48,16 @@ struct Escaped<'a, 'w>(&'a mut Writer<'w>);
 
 impl Write for Escaped<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            if is_steering(character) {
-                write!(self.0, "{}", character.escape_default())?;
-            } else {
-                self.0.write_char(character)?;
-            }
+        let mut rest = text;
+        while let Some((position, character)) =
+            rest.char_indices().find(|(_, character)| is_steering(*character))
+        {
+            let (plain, after) = rest.split_at(position);
+            self.0.write_str(plain)?;
+            write!(self.0, "{}", character.escape_default())?;
+            rest = after.get(character.len_utf8()..).unwrap_or_default();
         }
-        Ok(())
+        self.0.write_str(rest)
     }
 }
 

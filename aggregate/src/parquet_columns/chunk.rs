@@ -28,10 +28,16 @@ const HASH_LOG: u32 = 13;
 /// A chunk is stored as it is where compression takes off less than one part in this many.
 const WORTHWHILE: usize = 16;
 
+/// Bytes and values up to which a page is stored as it is: to begin compressing takes longer than it saves. More values
+/// in as few bytes are a page that others follow.
+const SMALL_BYTES: usize = 512;
+const SMALL_VALUES: usize = 1_000;
+
 /// A chunk that is being filled.
 pub(crate) struct Chunk {
     descriptor: ColumnDescPtr,
-    compressor: Compressor<'static>,
+    /// Made for the first page that is compressed.
+    compressor: Option<Compressor<'static>>,
     may_compress: bool,
     /// Decided by the first page.
     is_compressed: Option<bool>,
@@ -73,12 +79,10 @@ fn write_page(
 
 impl Chunk {
     /// An empty chunk. With `may_compress` false its pages are stored as they are.
-    pub(crate) fn new(descriptor: ColumnDescPtr, may_compress: bool) -> Result<Self> {
-        let mut compressor = Compressor::new(ZSTD_LEVEL).map_err(external)?;
-        compressor.set_parameter(CParameter::HashLog(HASH_LOG)).map_err(external)?;
-        Ok(Self {
+    pub(crate) fn new(descriptor: ColumnDescPtr, may_compress: bool) -> Self {
+        Self {
             descriptor,
-            compressor,
+            compressor: None,
             may_compress,
             is_compressed: None,
             pages: Vec::new(),
@@ -86,7 +90,7 @@ impl Chunk {
             encodings: Vec::new(),
             values: 0,
             uncompressed_bytes: 0,
-        })
+        }
     }
 
     /// Adds a data page: levels, if the column has any, and encoded values. The content is used up.
@@ -98,7 +102,7 @@ impl Chunk {
     ) -> Result<()> {
         let uncompressed = content.len();
         let num_values = u32::try_from(values).map_err(external)?;
-        let is_compressed = self.compress(content)?;
+        let is_compressed = self.compress(content, values)?;
         let buffer = if is_compressed { &mut self.compressed } else { &mut *content };
         self.uncompressed_bytes += write_page(&mut self.pages, buffer, uncompressed, |buf| Page::DataPage {
             buf,
@@ -117,13 +121,19 @@ impl Chunk {
     }
 
     /// Compresses into the buffer for it, if the chunk is compressed.
-    fn compress(&mut self, content: &[u8]) -> Result<bool> {
-        if !self.may_compress || self.is_compressed == Some(false) {
+    fn compress(&mut self, content: &[u8], values: usize) -> Result<bool> {
+        let is_small = content.len() <= SMALL_BYTES && values <= SMALL_VALUES;
+        if !self.may_compress || !self.is_compressed.unwrap_or(!is_small) {
+            self.is_compressed = Some(false);
             return Ok(false);
         }
         self.compressed.clear();
         self.compressed.reserve(zstd::zstd_safe::compress_bound(content.len()));
-        self.compressor.compress_to_buffer(content, &mut self.compressed).map_err(external)?;
+        let compressor = match &mut self.compressor {
+            Some(compressor) => compressor,
+            none => none.insert(compressor()?),
+        };
+        compressor.compress_to_buffer(content, &mut self.compressed).map_err(external)?;
         let saved = content.len().saturating_sub(self.compressed.len());
         Ok(*self.is_compressed.get_or_insert(saved * WORTHWHILE >= content.len()))
     }
@@ -142,7 +152,7 @@ impl Chunk {
         if let Some((content, values)) = dictionary {
             let uncompressed = content.len();
             let num_values = u32::try_from(values).map_err(external)?;
-            let is_compressed = self.compress(content)?;
+            let is_compressed = self.compress(content, values)?;
             let buffer = if is_compressed { &mut self.compressed } else { content };
             self.uncompressed_bytes += write_page(&mut head, buffer, uncompressed, |buf| {
                 Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false }
@@ -172,4 +182,10 @@ impl Chunk {
         self.uncompressed_bytes = 0;
         Ok(())
     }
+}
+
+fn compressor() -> Result<Compressor<'static>> {
+    let mut compressor = Compressor::new(ZSTD_LEVEL).map_err(external)?;
+    compressor.set_parameter(CParameter::HashLog(HASH_LOG)).map_err(external)?;
+    Ok(compressor)
 }

@@ -33,17 +33,17 @@ pub(crate) struct TextColumn {
 }
 
 impl TextColumn {
-    pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
+    pub(crate) fn new(descriptor: ColumnDescPtr) -> Self {
         let is_nullable = descriptor.max_def_level() > 0;
-        Ok(Self {
-            chunk: Chunk::new(descriptor, true)?,
+        Self {
+            chunk: Chunk::new(descriptor, true),
             is_nullable,
             places: Vec::new(),
             dictionary: Vec::new(),
             page: Vec::with_capacity(PAGE_ROWS),
             buffer: Vec::new(),
             nulls: 0,
-        })
+        }
     }
 
     /// Appends values by their numbers; [`u32::MAX`] is an absent value.
@@ -170,16 +170,16 @@ pub(crate) struct LongColumn {
 }
 
 impl LongColumn {
-    pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
+    pub(crate) fn new(descriptor: ColumnDescPtr) -> Self {
         let is_nullable = descriptor.max_def_level() > 0;
-        Ok(Self {
-            chunk: Chunk::new(descriptor, true)?,
+        Self {
+            chunk: Chunk::new(descriptor, true),
             is_nullable,
             levels: Vec::new(),
             page: Vec::with_capacity(PAGE_ROWS),
             buffer: Vec::new(),
             bounds: None,
-        })
+        }
     }
 
     #[inline]

@@ -19,8 +19,8 @@ pub(crate) struct DecimalColumn {
 }
 
 impl DecimalColumn {
-    pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
-        Ok(Self { chunk: Chunk::new(descriptor, true)?, values: DecimalPage::new(), bounds: None })
+    pub(crate) fn new(descriptor: ColumnDescPtr) -> Self {
+        Self { chunk: Chunk::new(descriptor, true), values: DecimalPage::new(), bounds: None }
     }
 
     #[inline]

@@ -46,14 +46,14 @@ struct Encoded {
 
 impl ListsColumn {
     /// Columns of the members, in their order.
-    pub(super) fn new(members: impl Iterator<Item = ColumnDescPtr>) -> Result<Self> {
-        Ok(Self {
-            members: members.map(Member::new).collect::<Result<_>>()?,
+    pub(super) fn new(members: impl Iterator<Item = ColumnDescPtr>) -> Self {
+        Self {
+            members: members.map(Member::new).collect(),
             repetition: Vec::new(),
             definition: Vec::new(),
             encoded: Encoded::default(),
             page_rows: 0,
-        })
+        }
     }
 
     /// Appends the list of a row.
@@ -111,13 +111,13 @@ impl ListsColumn {
 }
 
 impl Member {
-    fn new(descriptor: ColumnDescPtr) -> Result<Self> {
-        Ok(Self {
+    fn new(descriptor: ColumnDescPtr) -> Self {
+        Self {
             is_integer: descriptor.physical_type() == Type::INT32,
             definition: (descriptor.max_def_level() > 1).then(Vec::new),
-            chunk: Chunk::new(descriptor, true)?,
+            chunk: Chunk::new(descriptor, true),
             values: DecimalPage::new(),
-        })
+        }
     }
 
     fn flush(&mut self, values: usize, encoded: &mut Encoded) -> Result<()> {

@@ -27,15 +27,15 @@ struct PlainPages {
 }
 
 impl PlainPages {
-    fn new(descriptor: ColumnDescPtr, may_compress: bool) -> Result<Self> {
+    fn new(descriptor: ColumnDescPtr, may_compress: bool) -> Self {
         let is_nullable = descriptor.max_def_level() > 0;
-        Ok(Self {
-            chunk: Chunk::new(descriptor, may_compress)?,
+        Self {
+            chunk: Chunk::new(descriptor, may_compress),
             is_nullable,
             levels: Vec::with_capacity(PAGE_ROWS),
             page: Vec::new(),
             nulls: 0,
-        })
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -77,8 +77,8 @@ pub(crate) struct UuidColumn {
 }
 
 impl UuidColumn {
-    pub(crate) fn new(descriptor: ColumnDescPtr, has_filter: bool) -> Result<Self> {
-        Ok(Self { pages: PlainPages::new(descriptor, false)?, index: IdIndex::new(has_filter) })
+    pub(crate) fn new(descriptor: ColumnDescPtr, has_filter: bool) -> Self {
+        Self { pages: PlainPages::new(descriptor, false), index: IdIndex::new(has_filter) }
     }
 
     #[inline]
@@ -121,13 +121,13 @@ pub(crate) struct PlainColumn {
 type Bounds = Option<(Vec<u8>, Vec<u8>)>;
 
 impl PlainColumn {
-    pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
-        Ok(Self { pages: PlainPages::new(descriptor, true)?, bounds: None })
+    pub(crate) fn new(descriptor: ColumnDescPtr) -> Self {
+        Self { pages: PlainPages::new(descriptor, true), bounds: None }
     }
 
     /// A column of ids, which gets bounds.
-    pub(crate) fn ids(descriptor: ColumnDescPtr) -> Result<Self> {
-        Ok(Self { bounds: Some(None), ..Self::new(descriptor)? })
+    pub(crate) fn ids(descriptor: ColumnDescPtr) -> Self {
+        Self { bounds: Some(None), ..Self::new(descriptor) }
     }
 
     /// Appends values; the bytes they take.

@@ -22,8 +22,8 @@ pub(crate) struct TruthColumn {
 }
 
 impl TruthColumn {
-    pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
-        Ok(Self { chunk: Chunk::new(descriptor, true)?, page: Vec::new(), page_rows: 0, has: [false; 2] })
+    pub(crate) fn new(descriptor: ColumnDescPtr) -> Self {
+        Self { chunk: Chunk::new(descriptor, true), page: Vec::new(), page_rows: 0, has: [false; 2] }
     }
 
     pub(crate) fn extend(&mut self, values: impl Iterator<Item = bool>) -> Result<()> {
@@ -101,14 +101,14 @@ pub(crate) struct RepeatingColumn<T> {
 }
 
 impl<T: Number> RepeatingColumn<T> {
-    pub(crate) fn new(descriptor: ColumnDescPtr) -> Result<Self> {
-        Ok(Self {
-            chunk: Chunk::new(descriptor, true)?,
+    pub(crate) fn new(descriptor: ColumnDescPtr) -> Self {
+        Self {
+            chunk: Chunk::new(descriptor, true),
             dictionary: Vec::new(),
             last: None,
             page: Vec::with_capacity(PAGE_ROWS),
             buffer: Vec::new(),
-        })
+        }
     }
 
     #[inline]

@@ -70,6 +70,7 @@ impl Writing {
         self.accounts.follow(self.writer.partition().decider.totals());
         self.redecider = None;
         let in_force = Arc::new(InForce::new(hash, catalog, *self.writer.partition().directory().key()));
+        self.own.change_catalog(self.writer.add_decoder(), &in_force);
         self.in_force.send_replace(Arc::clone(&in_force));
         if let Some(epoch) = &epoch {
             self.note(epoch);

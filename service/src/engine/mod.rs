@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! requests --> decode (parallel) --> decide, commit (one thread) --> answers
-//!          room in bytes          batches of all who wait
+//!    |     room in bytes            ^  batches of all who wait
+//!    `------------------------------' small ones
 //! ```
 //!
 //! Requests take room for their bytes before they are read, and give it back when they are answered: what waits is
 //! bounded, and who finds no room is told at once. One thread decides and commits: everybody who waits goes into the
-//! next epoch, and one sync answers them all.
+//! next epoch, and one sync answers them all. It decodes small requests itself: handing them from thread to thread
+//! would take longer than that.
 
 mod activity;
 mod catalog_change;
@@ -44,7 +46,7 @@ use crate::usage::{Intake, UsageIndex};
 pub use activity::{Activity, ChargesNote, EpochNote, Lately};
 pub use catalog_change::CatalogChange;
 use catalog_change::CatalogCommand;
-use decoding::{Decoded, Decoding, decode};
+use decoding::{Decoded, Decoding, RequestDecoder, decode};
 pub use in_force::InForce;
 pub use quota::{OverQuota, Quota};
 pub use room::{Bearer, Room};
@@ -52,7 +54,7 @@ use submission::Waiting;
 pub use submission::{Answer, EngineError, Layout, Outcome, Submission};
 pub use verdict::{Remark, Verdict, Verdicts};
 use waiters::Waiters;
-use writing::{Command, Decoders, Noted, ReplayCommand, Writing};
+use writing::{Arrivals, Command, Decoders, Noted, ReplayCommand, Writing};
 pub use writing::{Progress, State};
 
 /// Name of the input that records of requests have in quarantine.
@@ -60,6 +62,9 @@ pub const INPUT: &str = "http";
 
 /// Batches that are decoded and not decided.
 const DECODED_MAX: usize = 256;
+
+/// Bytes of a request that is decoded where it is decided.
+const SMALL_BYTES: usize = 4 << 10;
 
 /// Time between looks of what puts metrics together.
 const METRICS_PAUSE: Duration = Duration::from_secs(5);
@@ -110,6 +115,7 @@ impl Default for EngineOptions {
 #[derive(Clone, Debug)]
 pub struct Engine {
     waiting: Sender<Waiting>,
+    small: Sender<Waiting>,
     commands: Sender<Command>,
     room: Arc<Semaphore>,
     progress: watch::Receiver<Progress>,
@@ -149,48 +155,51 @@ impl Engine {
         // To read: the lock is the partition's.
         let directory = Arc::new(DataDirectory::read(partition.directory().disk())?);
         let activity = Arc::new(Activity::start(&partition));
-        let writer = LiveWriter::new(partition, vec![INPUT.to_owned()])?;
+        let mut writer = LiveWriter::new(partition, vec![INPUT.to_owned()])?;
         // Those who wait have room, which is bounded.
         let (waiting, waiting_rx) = unbounded::<Waiting>();
+        let (small, small_rx) = unbounded::<Waiting>();
         let (decoded_tx, decoded) = bounded::<Decoded>(DECODED_MAX);
         let (empty_tx, empty) = bounded::<EventBatch>(DECODED_MAX);
         let (commands, commands_rx) = bounded(COMMANDS_MAX);
         let (writes, ended) = bounded::<std::convert::Infallible>(0);
         let (progress_tx, progress) = watch::channel(at);
         let metrics = Arc::new(Metrics::new()?);
+        let decoder = |number| {
+            RequestDecoder::new(number, &in_force, options.request_events_max, empty.clone(), &metrics)
+        };
         let mut pauses = Vec::new();
         for number in 0..options.decoders {
             let (pause, paused) = bounded(1);
             pauses.push(pause);
             let decoding = Decoding {
                 number,
-                in_force: Arc::clone(&in_force),
-                events_max: options.request_events_max,
+                decoder: decoder(number),
                 waiting: waiting_rx.clone(),
                 pauses: paused,
                 ended: ended.clone(),
-                empty: empty.clone(),
                 decoded: decoded_tx.clone(),
-                metrics: Arc::clone(&metrics),
             };
             thread::Builder::new().name("decode".to_owned()).spawn(move || decode(decoding))?;
         }
         drop(decoded_tx);
+        let own = decoder(writer.add_decoder());
         let kept = Arc::clone(&metrics);
         let work = move || put_together(&kept, &ended);
         thread::Builder::new().name("metrics".to_owned()).spawn(work)?;
         let (in_force_tx, in_force) = watch::channel(in_force);
-        let decoders = Decoders { pauses, in_force: in_force_tx, empty: empty_tx };
+        let decoders = Decoders { pauses, own, in_force: in_force_tx, empty: empty_tx };
         let noted = Noted { metrics: Arc::clone(&metrics), activity: Arc::clone(&activity) };
         let writing = Writing::new(writer, intake, options.clone(), progress_tx, decoders, noted)?;
         let work = move || {
-            writing.run(&decoded, &commands_rx);
+            writing.run(&Arrivals { small: small_rx, decoded }, &commands_rx);
             drop(writes);
         };
         let writing = thread::Builder::new().name("commit".to_owned()).spawn(work)?;
         let room = Arc::new(Semaphore::new(options.waiting_bytes_max));
         let engine = Self {
             waiting,
+            small,
             commands,
             room,
             progress,
@@ -370,7 +379,8 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let bytes = submission.body.len() as u64;
         let waiting = Waiting { submission, reply, room, waiter: self.waiters.enter() };
-        self.waiting.send(waiting).map_err(|_| EngineError::Ending)?;
+        let way = if bytes <= SMALL_BYTES as u64 { &self.small } else { &self.waiting };
+        way.send(waiting).map_err(|_| EngineError::Ending)?;
         self.metrics.event_bytes.increment(bytes);
         answer.await.unwrap_or_else(|_| Err(self.why_not()))
     }

@@ -19,10 +19,10 @@ use tokio::sync::{oneshot, watch};
 use super::EngineOptions;
 use super::activity::Activity;
 use super::catalog_change::CatalogCommand;
-use super::decoding::{Client, Decoded, Pause};
+use super::decoding::{Client, Decoded, Pause, RequestDecoder};
 use super::in_force::InForce;
 use super::room::Room;
-use super::submission::{EngineError, Outcome};
+use super::submission::{EngineError, Outcome, Waiting};
 use super::upkeep::Upkeep;
 use super::verdict::Verdicts;
 use crate::metrics::{self, Metrics};
@@ -126,10 +126,20 @@ struct Promise {
     room: Room,
 }
 
+/// What arrives to be counted.
+pub(super) struct Arrivals {
+    /// Small submissions.
+    pub(super) small: Receiver<Waiting>,
+    /// Others, decoded.
+    pub(super) decoded: Receiver<Decoded>,
+}
+
 /// What the writing thread tells decoders.
 pub(super) struct Decoders {
     /// Stops each of them.
     pub(super) pauses: Vec<Sender<Pause>>,
+    /// Its own, for small submissions.
+    pub(super) own: RequestDecoder,
     pub(super) in_force: watch::Sender<Arc<InForce>>,
     /// Batches to be filled again.
     pub(super) empty: Sender<EventBatch>,
@@ -148,6 +158,7 @@ pub(super) struct Writing {
     pub(super) options: EngineOptions,
     progress: watch::Sender<Progress>,
     pub(super) pauses: Vec<Sender<Pause>>,
+    pub(super) own: RequestDecoder,
     pub(super) in_force: watch::Sender<Arc<InForce>>,
     empty: Sender<EventBatch>,
     promises: Vec<Promise>,
@@ -173,7 +184,7 @@ impl Writing {
         decoders: Decoders,
         noted: Noted,
     ) -> std::io::Result<Self> {
-        let Decoders { pauses, in_force, empty } = decoders;
+        let Decoders { pauses, own, in_force, empty } = decoders;
         let Noted { metrics, activity } = noted;
         let mut accounts = AccountCharges::default();
         accounts.follow(writer.partition().decider.totals());
@@ -184,6 +195,7 @@ impl Writing {
             options,
             progress,
             pauses,
+            own,
             in_force,
             empty,
             promises: Vec::new(),
@@ -200,8 +212,8 @@ impl Writing {
     }
 
     /// Works until it is ended or cannot go on.
-    pub(super) fn run(mut self, decoded: &Receiver<Decoded>, commands: &Receiver<Command>) {
-        let result = self.work(decoded, commands);
+    pub(super) fn run(mut self, arrivals: &Arrivals, commands: &Receiver<Command>) {
+        let result = self.work(arrivals, commands);
         let state = match result {
             Ok(()) => State::Ending,
             Err(error) => {
@@ -219,19 +231,15 @@ impl Writing {
         }
     }
 
-    fn work(
-        &mut self,
-        decoded: &Receiver<Decoded>,
-        commands: &Receiver<Command>,
-    ) -> Result<(), AggregateError> {
+    fn work(&mut self, arrivals: &Arrivals, commands: &Receiver<Command>) -> Result<(), AggregateError> {
         let mut looked_at = Instant::now();
         self.look_at_disk();
         loop {
             select_biased! {
                 recv(commands) -> command => match command {
-                    Ok(Command::End) | Err(_) => return self.end(decoded),
+                    Ok(Command::End) | Err(_) => return self.end(arrivals),
                     Ok(Command::Replay(command)) => self.replay(command)?,
-                    Ok(Command::Catalog(command)) => self.change_catalog(command, decoded)?,
+                    Ok(Command::Catalog(command)) => self.change_catalog(command, &arrivals.decoded)?,
                     Ok(Command::State(reply)) => {
                         let partition = self.writer.partition();
                         let _ = reply.send((partition.state()?, Arc::clone(partition.catalog())));
@@ -242,9 +250,19 @@ impl Writing {
                     let done = done.map_err(|_| AggregateError::Stopped)?;
                     self.end_maintenance(done)?;
                 }
-                recv(decoded) -> first => match first {
-                    Ok(first) => self.count(first, decoded)?,
-                    Err(_) => return self.end(decoded),
+                recv(arrivals.small) -> first => match first {
+                    Ok(first) => {
+                        self.decode(first)?;
+                        self.count(arrivals)?;
+                    }
+                    Err(_) => return self.end(arrivals),
+                },
+                recv(arrivals.decoded) -> first => match first {
+                    Ok(first) => {
+                        self.decide(first)?;
+                        self.count(arrivals)?;
+                    }
+                    Err(_) => return self.end(arrivals),
                 },
                 recv(after(PAUSE)) -> _ => {}
             }
@@ -266,15 +284,25 @@ impl Writing {
         let _ = reply.send(charges);
     }
 
-    /// Decides a batch and those that wait behind it, and commits them.
-    fn count(&mut self, first: Decoded, decoded: &Receiver<Decoded>) -> Result<(), AggregateError> {
-        self.decide(first)?;
-        while self.events < self.options.epoch_events_max
-            && let Ok(next) = decoded.try_recv()
-        {
-            self.decide(next)?;
-        }
+    /// Decides everything that waits, as much as an epoch may have, and commits it.
+    fn count(&mut self, arrivals: &Arrivals) -> Result<(), AggregateError> {
+        while self.events < self.options.epoch_events_max && self.decide_next(arrivals)? {}
         if self.promises.is_empty() { Ok(()) } else { self.commit(false) }
+    }
+
+    /// Decides what waits next; false where nothing does.
+    fn decide_next(&mut self, arrivals: &Arrivals) -> Result<bool, AggregateError> {
+        let small = arrivals.small.try_recv().map(|small| self.decode(small));
+        let decoded = arrivals.decoded.try_recv().map(|decoded| self.decide(decoded));
+        let is_any = small.is_ok() || decoded.is_ok();
+        small.unwrap_or(Ok(()))?;
+        decoded.unwrap_or(Ok(()))?;
+        Ok(is_any)
+    }
+
+    /// Decodes a small submission and decides it.
+    fn decode(&mut self, small: Waiting) -> Result<(), AggregateError> {
+        self.own.decode(small).map_or(Ok(()), |decoded| self.decide(decoded))
     }
 
     pub(super) fn decide(&mut self, decoded: Decoded) -> Result<(), AggregateError> {
@@ -409,11 +437,9 @@ impl Writing {
     }
 
     /// Commits what was taken, with accruals, and lets the tables follow.
-    fn end(&mut self, decoded: &Receiver<Decoded>) -> Result<(), AggregateError> {
+    fn end(&mut self, arrivals: &Arrivals) -> Result<(), AggregateError> {
         self.progress.send_modify(|progress| progress.state = State::Ending);
-        while let Ok(next) = decoded.try_recv() {
-            self.decide(next)?;
-        }
+        while self.decide_next(arrivals)? {}
         self.commit(true)?;
         if self.upkeep.is_working() {
             let done = self.upkeep.done().recv().map_err(|_| AggregateError::Stopped)?;

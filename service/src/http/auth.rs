@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
+use axum::handler::Handler;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::future::BoxFuture;
 
+use super::Service;
 use super::observed::note_token;
 use super::problem::Problem;
 use super::tokens::Tokens;
@@ -36,18 +38,28 @@ fn check(tokens: &Tokens, headers: &HeaderMap, scope: Scope) -> Result<Arc<Beare
     Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
 }
 
-/// Lets requests through that may do what a scope says, and says whose they are.
-pub(super) async fn require(
-    State((tokens, scope)): State<(Arc<Tokens>, Scope)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    tokens.refresh().await;
-    match check(&tokens, request.headers(), scope) {
-        Ok(bearer) => {
-            request.extensions_mut().insert(bearer);
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
+/// Lets requests through to a handler that may do what a scope says, and says whose they are.
+#[derive(Clone, Debug)]
+pub(super) struct Guarded<H> {
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) scope: Scope,
+    pub(super) handler: H,
+}
+
+impl<H: Handler<T, Service>, T: 'static> Handler<T, Service> for Guarded<H> {
+    type Future = BoxFuture<'static, Response>;
+
+    fn call(self, mut request: Request, service: Service) -> Self::Future {
+        let Self { tokens, scope, handler } = self;
+        Box::pin(async move {
+            tokens.refresh().await;
+            match check(&tokens, request.headers(), scope) {
+                Ok(bearer) => {
+                    request.extensions_mut().insert(bearer);
+                    handler.call(request, service).await
+                }
+                Err(problem) => problem.into_response(),
+            }
+        })
     }
 }

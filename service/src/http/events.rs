@@ -23,6 +23,9 @@ use crate::engine::{Bearer, EngineError, Layout, Outcome, Remark, Room, Submissi
 /// Bytes of lines that are counted at once, about.
 const LINES_BYTES: usize = 256 << 10;
 
+/// Bytes that most answers have room in.
+const ANSWER_BYTES: usize = 512;
+
 /// Answers of a stream that wait to be sent.
 const ANSWERS_MAX: usize = 16;
 
@@ -211,8 +214,9 @@ fn check_single(verdicts: &Verdicts) -> Result<(), Problem> {
 }
 
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    let mut body = Vec::with_capacity(ANSWER_BYTES);
     // What is answered has only texts as keys, so writing it cannot fail.
-    let mut body = serde_json::to_vec(value).unwrap_or_default();
+    serde_json::to_writer(&mut body, value).unwrap_or_default();
     // For terminals.
     body.push(b'\n');
     let mut response = (status, body).into_response();

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodFilter, on};
 use bytes::Bytes;
 
 use super::Service;
-use super::auth::require;
+use super::auth::Guarded;
 use super::tokens::Tokens;
 use crate::config::Scope;
 use document::Document;
@@ -45,7 +44,7 @@ impl Api {
         handler: H,
         about: Describe,
     ) -> Self {
-        self.on(&Method::GET, path, scope.into(), on(MethodFilter::GET, handler), about)
+        self.on((&Method::GET, MethodFilter::GET), path, scope.into(), handler, about)
     }
 
     /// `POST`; see [`Self::get`].
@@ -56,7 +55,7 @@ impl Api {
         handler: H,
         about: Describe,
     ) -> Self {
-        self.on(&Method::POST, path, scope.into(), on(MethodFilter::POST, handler), about)
+        self.on((&Method::POST, MethodFilter::POST), path, scope.into(), handler, about)
     }
 
     /// `PUT`; see [`Self::get`].
@@ -67,7 +66,7 @@ impl Api {
         handler: H,
         about: Describe,
     ) -> Self {
-        self.on(&Method::PUT, path, scope.into(), on(MethodFilter::PUT, handler), about)
+        self.on((&Method::PUT, MethodFilter::PUT), path, scope.into(), handler, about)
     }
 
     /// `DELETE`; see [`Self::get`].
@@ -78,20 +77,20 @@ impl Api {
         handler: H,
         about: Describe,
     ) -> Self {
-        self.on(&Method::DELETE, path, scope.into(), on(MethodFilter::DELETE, handler), about)
+        self.on((&Method::DELETE, MethodFilter::DELETE), path, scope.into(), handler, about)
     }
 
-    fn on(
+    fn on<H: Handler<T, Service>, T: 'static>(
         mut self,
-        method: &Method,
+        (method, filter): (&Method, MethodFilter),
         path: &'static str,
         scope: Option<Scope>,
-        route: MethodRouter<Service>,
+        handler: H,
         about: Describe,
     ) -> Self {
         let route = match scope {
-            Some(scope) => route.route_layer(from_fn_with_state((Arc::clone(&self.tokens), scope), require)),
-            None => route,
+            Some(scope) => on(filter, Guarded { tokens: Arc::clone(&self.tokens), scope, handler }),
+            None => on(filter, handler),
         };
         self.document.add(method, path, scope, about);
         Self { router: self.router.route(path, route), ..self }
