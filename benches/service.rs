@@ -8,13 +8,15 @@ use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::routing::post;
 use criterion::Criterion;
 
 use crate::workload::workload;
@@ -48,7 +50,7 @@ pub(crate) fn bench(_: &mut Criterion) {
     let batches: Vec<Vec<u8>> = lines.chunks(BATCH_EVENTS).map(batch).collect();
     let served = Served::start(&place.join("batches"), &catalog);
     let begun = served.cpu_ms();
-    let (seconds, _) = served.load(BATCH_CONNECTIONS, &batches, None);
+    let (seconds, _) = load(served.address, BATCH_CONNECTIONS, &batches, None);
     let per_cpu = 1_000 * lines.len() as u64 / (served.cpu_ms() - begun).max(1);
     let per_second = per_second(lines.len(), seconds);
     println!(
@@ -65,19 +67,33 @@ pub(crate) fn bench(_: &mut Criterion) {
     let single = &single[..single.len().min(if is_test { 640 } else { 100_000 })];
     let served = Served::start(&place.join("single"), &catalog);
     let (half, rest) = single.split_at(single.len() / 2);
-    let (seconds, latencies) = served.load(CONNECTIONS, half, None);
+    let (seconds, latencies) = load(served.address, CONNECTIONS, half, None);
     let peak = self::per_second(half.len(), seconds);
     println!("service/single/connections={CONNECTIONS}: {peak} requests/s; {}", shown(latencies));
-    let empty = vec![b"GET /healthz HTTP/1.1\r\nhost: bench\r\n\r\n".to_vec(); half.len()];
-    let (seconds, latencies) = served.load(CONNECTIONS, &empty, None);
+    let (seconds, latencies) = load(empty_handler(), CONNECTIONS, half, None);
     let empty = self::per_second(half.len(), seconds);
     println!("service/empty/connections={CONNECTIONS}: {empty} requests/s; {}", shown(latencies));
     let pause = Duration::from_micros(10_000_000 * BATCH_CONNECTIONS as u64 / peak.max(1));
     let paced = &rest[..rest.len().min(usize::try_from(peak).unwrap())];
-    let (_, latencies) = served.load(BATCH_CONNECTIONS, paced, Some(pause));
+    let (_, latencies) = load(served.address, BATCH_CONNECTIONS, paced, Some(pause));
     println!("service/single/load=tenth: {}", shown(latencies));
     drop(served);
     fs::remove_dir_all(place).unwrap();
+}
+
+/// Where a handler that does nothing takes the same requests.
+fn empty_handler() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let router = Router::new().route("/v1/events", post(async || {}));
+            axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await.unwrap();
+        });
+    });
+    address
 }
 
 /// How long `GET /v1/usage` of one account and month takes while events arrive at half the peak.
@@ -99,8 +115,8 @@ fn usage(data: &Path, catalog: &Path, batches: &[Vec<u8>], lines: &[String], pea
     let pause = Duration::from_micros(2_000_000 * (BATCH_CONNECTIONS * BATCH_EVENTS) as u64 / peak.max(1));
     let asking = pause * u32::try_from(rounds / 2).unwrap() / 400;
     let latencies = thread::scope(|scope| {
-        let events = scope.spawn(|| served.load(BATCH_CONNECTIONS, batches, Some(pause)));
-        let latencies = served.ask(question.iter(), Some(asking));
+        let events = scope.spawn(|| load(served.address, BATCH_CONNECTIONS, batches, Some(pause)));
+        let latencies = ask(served.address, question.iter(), Some(asking));
         events.join().unwrap();
         latencies
     });
@@ -241,27 +257,6 @@ impl Served {
         cpu_ms(self.child.id()).unwrap()
     }
 
-    /// Sends requests over connections, each as soon as the one before is answered, or with pauses; the time it took,
-    /// and how long each waited.
-    fn load(
-        &self,
-        connections: usize,
-        requests: &[Vec<u8>],
-        pause: Option<Duration>,
-    ) -> (Duration, Vec<Duration>) {
-        let began = Instant::now();
-        let latencies = thread::scope(|scope| {
-            let clients: Vec<_> = (0..connections)
-                .map(|client| {
-                    let requests = requests.iter().skip(client).step_by(connections);
-                    scope.spawn(move || self.ask(requests, pause))
-                })
-                .collect();
-            clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
-        });
-        (began.elapsed(), latencies)
-    }
-
     /// Sends a request on a connection of its own; the status of its answer, and the time until it was there.
     fn send(&self, request: &[u8]) -> (u16, Duration) {
         let sent = Instant::now();
@@ -270,27 +265,52 @@ impl Served {
         let _ = stream.write_all(request);
         (read_answer(&mut BufReader::new(stream)).unwrap_or(LOST), sent.elapsed())
     }
+}
 
-    fn ask<'a>(&self, requests: impl Iterator<Item = &'a Vec<u8>>, pause: Option<Duration>) -> Vec<Duration> {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let mut answers = BufReader::new(stream.try_clone().unwrap());
-        let mut latencies = Vec::new();
-        let mut next = Instant::now();
-        for request in requests {
-            if let Some(pause) = pause {
-                thread::sleep(next.saturating_duration_since(Instant::now()));
-                next += pause;
-            }
-            let sent = Instant::now();
-            stream.write_all(request).unwrap();
-            let status = read_answer(&mut answers).unwrap();
-            latencies.push(sent.elapsed());
-            // Events of the workload may be none, or contradict others.
-            assert!([200, 409, 422].contains(&status), "{status}");
+/// Sends requests over connections, each as soon as the one before is answered, or with pauses; the time it took,
+/// and how long each waited.
+fn load(
+    address: SocketAddr,
+    connections: usize,
+    requests: &[Vec<u8>],
+    pause: Option<Duration>,
+) -> (Duration, Vec<Duration>) {
+    let began = Instant::now();
+    let latencies = thread::scope(|scope| {
+        let clients: Vec<_> = (0..connections)
+            .map(|client| {
+                let requests = requests.iter().skip(client).step_by(connections);
+                scope.spawn(move || ask(address, requests, pause))
+            })
+            .collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    (began.elapsed(), latencies)
+}
+
+fn ask<'a>(
+    address: SocketAddr,
+    requests: impl Iterator<Item = &'a Vec<u8>>,
+    pause: Option<Duration>,
+) -> Vec<Duration> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut answers = BufReader::new(stream.try_clone().unwrap());
+    let mut latencies = Vec::new();
+    let mut next = Instant::now();
+    for request in requests {
+        if let Some(pause) = pause {
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+            next += pause;
         }
-        latencies
+        let sent = Instant::now();
+        stream.write_all(request).unwrap();
+        let status = read_answer(&mut answers).unwrap();
+        latencies.push(sent.elapsed());
+        // Events of the workload may be none, or contradict others.
+        assert!([200, 409, 422].contains(&status), "{status}");
     }
+    latencies
 }
 
 /// Reads an answer to its end; its status.

@@ -2,13 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
-use axum::handler::Handler;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use futures::future::BoxFuture;
 
-use super::Service;
 use super::observed::note_token;
 use super::problem::Problem;
 use super::tokens::Tokens;
@@ -16,7 +11,7 @@ use crate::config::Scope;
 use crate::engine::Bearer;
 
 /// Who asks, if they may do it. Unknown and wrong tokens get one answer, after one time.
-fn check(tokens: &Tokens, headers: &HeaderMap, scope: Scope) -> Result<Arc<Bearer>, Problem> {
+pub(super) fn check(tokens: &Tokens, headers: &HeaderMap, scope: Scope) -> Result<Arc<Bearer>, Problem> {
     if let Some(anybody) = tokens.anybody() {
         return Ok(Arc::clone(anybody));
     }
@@ -36,30 +31,4 @@ fn check(tokens: &Tokens, headers: &HeaderMap, scope: Scope) -> Result<Arc<Beare
     tracing::info!(token = token.name(), scope = scope.name(), "a token was used beyond its scopes");
     let detail = format!("this token does not have the scope {}", scope.name());
     Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail))
-}
-
-/// Lets requests through to a handler that may do what a scope says, and says whose they are.
-#[derive(Clone, Debug)]
-pub(super) struct Guarded<H> {
-    pub(super) tokens: Arc<Tokens>,
-    pub(super) scope: Scope,
-    pub(super) handler: H,
-}
-
-impl<H: Handler<T, Service>, T: 'static> Handler<T, Service> for Guarded<H> {
-    type Future = BoxFuture<'static, Response>;
-
-    fn call(self, mut request: Request, service: Service) -> Self::Future {
-        let Self { tokens, scope, handler } = self;
-        Box::pin(async move {
-            tokens.refresh().await;
-            match check(&tokens, request.headers(), scope) {
-                Ok(bearer) => {
-                    request.extensions_mut().insert(bearer);
-                    handler.call(request, service).await
-                }
-                Err(problem) => problem.into_response(),
-            }
-        })
-    }
 }

@@ -1,6 +1,7 @@
 //! Routes, and what they share.
 
 mod addresses;
+mod answering;
 mod answers;
 mod api;
 mod auth;
@@ -36,9 +37,7 @@ use std::sync::{Arc, OnceLock};
 
 use aggregate::clock::Clock;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
 use bytes::Bytes;
 use tokio::sync::watch;
 
@@ -47,6 +46,7 @@ use crate::config::Scope::{Admin, Ingest, Read};
 use crate::config::{ConfigError, ServiceConfig};
 use crate::engine::Engine;
 use crate::query_source::QuerySource;
+use answering::Answering;
 use api::Api;
 pub use connections::{Listening, ServeError, serve};
 pub use problem::Problem;
@@ -137,10 +137,8 @@ impl Service {
         let (router, document) = self.api().into_parts();
         let _ = self.document.set(document);
         router
-            .fallback(unknown_route)
-            .method_not_allowed_fallback(wrong_method)
-            .layer(DefaultBodyLimit::disable())
-            .layer(from_fn_with_state(self.clone(), observed::observe))
+            .fallback(Answering::open(unknown_route))
+            .method_not_allowed_fallback(Answering::open(wrong_method))
             .with_state(self.clone())
     }
 

@@ -8,9 +8,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, info, warn};
@@ -48,7 +47,11 @@ pub(super) fn note_bytes(bytes: u64) {
 }
 
 /// Answers a request under its id, and tells of it.
-pub(super) async fn observe(State(service): State<Service>, request: Request, next: Next) -> Response {
+pub(super) async fn observe(
+    service: Service,
+    request: Request,
+    answer: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let began = Instant::now();
     let id = given_id(request.headers()).unwrap_or_else(new_id);
     let method = name_of(request.method());
@@ -56,7 +59,7 @@ pub(super) async fn observe(State(service): State<Service>, request: Request, ne
     let route = matched.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let request_id = id.to_str().unwrap_or_default();
     let span = tracing::error_span!("request", request_id, method, route, token = Empty, bytes = Empty);
-    let mut response = CURRENT.scope(id.clone(), next.run(request)).instrument(span.clone()).await;
+    let mut response = CURRENT.scope(id.clone(), answer(request)).instrument(span.clone()).await;
     let (status, took) = (response.status(), began.elapsed());
     service.engine.metrics().note_request(route, method, status.as_u16(), took);
     let _entered = span.enter();

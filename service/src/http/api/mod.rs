@@ -13,7 +13,7 @@ use axum::routing::{MethodFilter, on};
 use bytes::Bytes;
 
 use super::Service;
-use super::auth::Guarded;
+use super::answering::Answering;
 use super::tokens::Tokens;
 use crate::config::Scope;
 use document::Document;
@@ -89,8 +89,8 @@ impl Api {
         about: Describe,
     ) -> Self {
         let route = match scope {
-            Some(scope) => on(filter, Guarded { tokens: Arc::clone(&self.tokens), scope, handler }),
-            None => on(filter, handler),
+            Some(scope) => on(filter, Answering::guarded(Arc::clone(&self.tokens), scope, handler)),
+            None => on(filter, Answering::open(handler)),
         };
         self.document.add(method, path, scope, about);
         Self { router: self.router.route(path, route), ..self }
