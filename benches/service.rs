@@ -129,7 +129,7 @@ fn overload(data: &Path, catalog: &Path, batches: &[Vec<u8>], peak: u64) {
     let room = (BATCH_CONNECTIONS * longest).to_string();
     let served = Served::start_with(data, catalog, &[("TALLYBOOK_LIMITS__WAITING_BYTES_MAX", &room)]);
     let next = AtomicUsize::new(0);
-    let began = Instant::now();
+    let (cpu, began) = (served.cpu_ms(), Instant::now());
     let answers: Vec<(u16, Duration)> = thread::scope(|scope| {
         let flood = || {
             let mut answers = Vec::new();
@@ -150,13 +150,17 @@ fn overload(data: &Path, catalog: &Path, batches: &[Vec<u8>], peak: u64) {
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
     });
     let counted = per_second(batches.len() * BATCH_EVENTS, began.elapsed());
+    let per_cpu = 1_000 * (batches.len() * BATCH_EVENTS) as u64 / (served.cpu_ms() - cpu).max(1);
     let of = |wanted: fn(u16) -> bool| {
         answers.iter().filter(|(status, _)| wanted(*status)).map(|(_, took)| *took).collect::<Vec<_>>()
     };
     let (taken, refused, lost) =
         (of(|status| status == 200), of(|status| status > 200), of(|status| status == LOST).len());
     let part = counted * 100 / peak.max(1);
-    println!("service/overload: {counted} events/s, {part} % of the peak; {}", shown(taken));
+    println!(
+        "service/overload: {counted} events/s, {part} % of the peak, {per_cpu} events per CPU-second; {}",
+        shown(taken)
+    );
     println!("service/overload/refused: {} requests, {lost} lost; {}", refused.len(), shown(refused));
 }
 

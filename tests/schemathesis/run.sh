@@ -7,6 +7,8 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 token=only-for-tests-of-the-document
 work=$(mktemp -d)
+# Settings of whoever calls are not those of the service.
+for name in $(env | sed -n 's/^\(TALLYBOOK_[A-Z0-9_]*\)=.*/\1/p'); do unset "$name"; done
 cp -r "$here/../../examples/llm-tokens/catalog" "$work/catalog"
 cat >"$work/tallybook.toml" <<EOF
 listen = "127.0.0.1:0"
@@ -19,7 +21,10 @@ EOF
 "$1" serve --config "$work/tallybook.toml" >"$work/address" &
 server=$!
 trap 'kill $server; wait $server; rm -r "$work"' EXIT
-until grep -q listening "$work/address"; do sleep 0.1; done
+until grep -q listening "$work/address"; do
+    kill -0 $server || exit 1
+    sleep 0.1
+done
 address=$(sed -n 's/^listening on //p' "$work/address")
 
 # Something of everything is there: rated and unrated usage, a rejected event, a conflict, accruals, a reader.

@@ -10,7 +10,10 @@ mkfifo "$work/stdin"
 server=$!
 exec 3>"$work/stdin"
 trap 'exec 3>&-; wait $server; rm -r "$work"' EXIT
-until grep -q listening "$work/address"; do sleep 0.1; done
+until grep -q listening "$work/address"; do
+    kill -0 $server || exit 1
+    sleep 0.1
+done
 address=$(sed -n 's/^listening on //p' "$work/address")
 "${PYTHON:-python3}" "$here/openmeter_quickstart.py" "$address"
 "${PYTHON:-python3}" "$here/cloudevents_modes.py" "$address"

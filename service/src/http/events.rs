@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -151,9 +152,9 @@ pub(super) async fn post(
     State(service): State<Service>,
     Extension(bearer): Extension<Arc<Bearer>>,
     query: Result<Query<EventsQuery>, axum::extract::rejection::QueryRejection>,
-    headers: HeaderMap,
-    body: Body,
+    request: Request,
 ) -> Result<Response, Problem> {
+    let (Parts { headers, .. }, body) = request.into_parts();
     let Query(EventsQuery { atomic }) =
         query.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
     let form = Form::of(&headers)?;

@@ -5,6 +5,7 @@
 //! that: it would not learn why it was refused, nor when to come back.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use tokio::time::{Sleep, sleep};
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes that are dropped at once.
-const DROPPED_BYTES: usize = 8 << 10;
+const DROPPED_BYTES: usize = 16 << 10;
 
 /// A connection that ends so that its client learns what it was told.
 pub(super) struct Lingering<T> {
@@ -63,9 +64,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<T> {
                 none.insert(Box::pin(sleep(LINGER)))
             }
         };
-        let mut dropped = [0; DROPPED_BYTES];
+        let mut dropped = [const { MaybeUninit::uninit() }; DROPPED_BYTES];
         loop {
-            let mut buffer = ReadBuf::new(&mut dropped);
+            let mut buffer = ReadBuf::uninit(&mut dropped);
             match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() && !until.is_elapsed() => {}
                 // The client has ended as well.
