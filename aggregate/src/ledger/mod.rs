@@ -186,7 +186,12 @@ impl Ledger {
         let disk = &self.reader.disk;
         if let Err(error) = file.write_all(&bytes) {
             let error = disk_error(&**disk, name, error);
-            self.cut_back();
+            // Part of the epoch may be there; what is behind it would be lost with it.
+            let reopened = disk.cut(name, *length).and_then(|()| disk.append(name));
+            match reopened {
+                Ok(reopened) => *file = reopened,
+                Err(_) => self.is_stopped = true,
+            }
             return Err(error);
         }
         *length += bytes.len() as u64;
@@ -213,23 +218,12 @@ impl Ledger {
         self.committed = self.appended;
         let marker = frame::marker(self.appended, &self.last_hash);
         // A marker that is missing only means that the epoch is written again when the ledger is opened.
-        if file.write_all(&marker).is_ok() {
-            *length += marker.len() as u64;
-        } else {
-            self.cut_back();
-        }
-        Ok(())
-    }
-
-    /// Cuts the newest segment to what it was before a write that failed: part of an epoch or of a marker would be taken
-    /// for the end, and what is behind it be lost. Where that fails too nothing is committed any more.
-    fn cut_back(&mut self) {
-        let Some((file, name, length)) = &mut self.open else { return };
-        let disk = &self.reader.disk;
-        match disk.cut(name, *length).and_then(|()| disk.append(name)) {
-            Ok(reopened) => *file = reopened,
+        // One that is there in part would be taken for the end: nothing may follow it.
+        match file.write_all(&marker) {
+            Ok(()) => *length += marker.len() as u64,
             Err(_) => self.is_stopped = true,
         }
+        Ok(())
     }
 
     /// Begins a segment with an epoch; all before it is durable.
