@@ -228,6 +228,13 @@ impl Committer {
         Ok(Committed { epoch: sealed.epoch, identities })
     }
 
+    /// # Errors
+    /// [`AggregateError::Ledger`] where nothing is committed any more: the last epoch may be lost, and nothing may be made
+    /// of it.
+    pub(crate) fn check_running(&self) -> Result<(), AggregateError> {
+        Ok(self.ledger.check_running()?)
+    }
+
     /// Commits what was appended.
     ///
     /// # Errors

@@ -99,6 +99,7 @@ impl Partition {
     /// # Errors
     /// [`AggregateError`]; what is committed stays so.
     pub fn begin_maintenance(&mut self, limits: SnapshotLimits) -> Result<Maintenance, AggregateError> {
+        self.committer.check_running()?;
         let due = self.wants_checkpoint();
         let checkpoint = due.then(|| self.begin_checkpoint()).transpose()?;
         Ok(self.begin_tables(checkpoint, limits))
@@ -157,6 +158,7 @@ impl Partition {
     /// # Errors
     /// [`AggregateError`]; it can be done again.
     pub fn snapshot(&mut self, limits: SnapshotLimits) -> Result<u64, AggregateError> {
+        self.committer.check_running()?;
         let done = self.begin_tables(None, limits).run();
         self.end_maintenance(done)
     }

@@ -336,6 +336,7 @@ impl Partition {
     /// # Errors
     /// [`AggregateError`]; the partition can go on.
     pub fn checkpoint(&mut self) -> Result<(), AggregateError> {
+        self.committer.check_running()?;
         if !self.can_checkpoint() {
             return Err(AggregateError::NotCommitted);
         }

@@ -134,6 +134,10 @@ impl Ledger {
             if scan.whole_bytes < bytes.len() {
                 disk.cut(&name, scan.whole_bytes as u64).map_err(failed)?;
             }
+            // IMPORTANT: a process that wrote it anew may have died before its name was durable. What is committed into it
+            // now would be lost with the power.
+            let directory = self.reader.identity.directory();
+            disk.sync_directory(&directory).map_err(|error| self.stop(&directory, error))?;
             self.open = Some((disk.append(&name).map_err(failed)?, name, scan.whole_bytes as u64));
         }
         Ok(())
@@ -149,6 +153,12 @@ impl Ledger {
     #[must_use]
     pub const fn committed(&self) -> u64 {
         self.committed
+    }
+
+    /// # Errors
+    /// [`LedgerError::Stopped`] where a sync or a write failed: what was appended last may be lost.
+    pub(crate) const fn check_running(&self) -> Result<(), LedgerError> {
+        if self.is_stopped { Err(LedgerError::Stopped) } else { Ok(()) }
     }
 
     /// What the next epoch has to name as the hash of the one before.
